@@ -1,0 +1,218 @@
+// Package engine holds the contracts between a session and whatever runs its
+// driver (the JVM and Python behind it). Package enginetest is the suite that
+// every implementation passes, the fake included.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// Key names one driver: a random UUID that is written to the store before
+// Launch and never reused. It alone names sockets, directories and processes.
+type Key string
+
+// Spec says what to launch. It holds no credentials; a driver asks for those at AgentToken's endpoint.
+type Spec struct {
+	Key        Key
+	Epoch      uint64            // owner epoch; a shim refuses a lower one than it has seen
+	Properties map[string]string // Spark properties, keys start with "spark."
+	Args       []string          // sys.argv[1:] of the user's code
+	Env        map[string]string // extra environment of JVM and Python
+	Region     string            // AWS_REGION inside the driver
+	AgentToken string            // sent as the Authorization header to the credentials endpoint
+	Cores      int               // task slots of the driver: local[Cores]
+	HeapMiB    int               // JVM heap limit, MiB
+	MaxOutput  int64             // bytes kept of each output stream of a cell
+	Orphaned   time.Duration     // the driver ends itself when no server has come back for so long
+	Warehouse  string            // s3:// location of spark.sql.warehouse.dir; empty: in the work directory
+}
+
+// Handle finds a launched driver again after a restart of the server. It is
+// opaque to everything but the launcher that made it, versioned, and saved
+// with the session.
+type Handle struct {
+	Key  Key
+	Data []byte // JSON of the launcher
+}
+
+// Launcher starts drivers. Its methods are safe for concurrent use.
+type Launcher interface {
+	// Launch starts a driver and returns once it is scheduled, not once it is
+	// ready. It is idempotent by Spec.Key.
+	Launch(context.Context, Spec) (Driver, error)
+	// Adopt finds a driver that an earlier server launched. The error is
+	// ErrGone when neither the driver nor a record of its end exists.
+	Adopt(context.Context, Handle) (Driver, error)
+	// List returns every driver that runs or left something behind, so that
+	// nothing is ever orphaned.
+	List(context.Context) ([]Handle, error)
+}
+
+// Driver is one launched driver. Its methods are safe for concurrent use.
+type Driver interface {
+	Handle() Handle
+	// Ready blocks until code can run. It returns a *StartError when the
+	// driver ended or refused to start, with a cause a person can act on.
+	Ready(context.Context) error
+	// Watch calls f with the driver's status at once and after every change,
+	// one call at a time, until the driver is gone (nil) or ctx ends.
+	Watch(ctx context.Context, f func(Status)) error
+	// Dial connects to a service of the driver.
+	Dial(context.Context, Service) (net.Conn, error)
+	// Stop asks politely, forces when ctx ends, and returns once the driver is gone.
+	Stop(context.Context) error
+	// Wait returns when the driver is gone.
+	Wait(context.Context) (Exit, error)
+	// Remove deletes what a driver that is gone left behind. Idempotent.
+	Remove(context.Context) error
+}
+
+// Runner is the ability of a driver to run cells of code, one at a time.
+type Runner interface {
+	// Run starts a cell and returns once the driver has taken it. It is
+	// idempotent by Cell.ID. The error is ErrBusy while another cell runs.
+	Run(context.Context, Cell) error
+	// Result blocks until the cell has ended. It also answers for a cell that
+	// ended while no server was there, and after the driver is gone.
+	Result(context.Context, CellID) (CellResult, error)
+	// Interrupt cancels the cell: politely, then by killing the interpreter.
+	// It returns once asked; Result tells when it took effect.
+	Interrupt(context.Context, CellID) error
+	// Output reads a cell's stream from offset, follows it while the cell
+	// runs, and ends with io.EOF after the last byte of an ended cell.
+	Output(ctx context.Context, id CellID, s Stream, offset int64) (io.ReadCloser, error)
+	// Discard drops what is kept of an ended cell. Idempotent.
+	Discard(context.Context, CellID) error
+}
+
+// Service is something inside a driver one can connect to.
+type Service string
+
+// The services of a driver.
+const (
+	Connect Service = "connect" // Spark Connect (gRPC on a Unix socket)
+)
+
+// Status is what is known of a driver at one moment.
+type Status struct {
+	Phase         Phase
+	ApplicationID string // Spark's own; empty before Ready
+	SparkVersion  string
+	Executors     []Executor // newest first; those that ended stay listed
+	Cell          CellID     // the running cell; empty when idle
+	Tasks         Tasks      // Spark tasks of the running cell
+	Responsive    bool       // false while the interpreter does not answer pings or is being killed
+	Note          string     // why Responsive is false; a sentence for people
+}
+
+// Phase is how far a driver has come.
+type Phase string
+
+// The phases of a driver, in order.
+const (
+	Scheduled Phase = "scheduled" // asked for, no process yet
+	Started   Phase = "started"   // the process runs
+	Prepared  Phase = "prepared"  // SparkContext up, Python attached: cells can run
+	Gone      Phase = "gone"
+)
+
+// Executor is one Spark executor, the driver's own among them.
+type Executor struct {
+	ID      string // Spark's id; "driver" for the driver
+	Host    string
+	Cores   int
+	Added   time.Time
+	Removed time.Time // zero while it lives
+	Reason  string    // why it was removed
+}
+
+// Tasks counts the Spark tasks a cell has started so far.
+type Tasks struct{ Done, Total int }
+
+// CellID names a cell within its driver: a calculation's id, or a statement's.
+type CellID string
+
+// Cell is one block of code to run.
+type Cell struct {
+	ID   CellID
+	Code string
+}
+
+// Stream is one of a cell's output streams.
+type Stream string
+
+// The streams of a cell. Displays holds one JSON object per line, each a map
+// from MIME type to data (text as a string, images base64); the value of the
+// last expression is the last of them.
+const (
+	Stdout   Stream = "stdout"
+	Stderr   Stream = "stderr"
+	Displays Stream = "displays"
+)
+
+// Outcome is how a cell ended.
+type Outcome string
+
+// The outcomes of a cell.
+const (
+	Succeeded Outcome = "succeeded"
+	Failed    Outcome = "failed"    // the code raised
+	Cancelled Outcome = "cancelled" // Interrupt was asked for and took effect
+	Lost      Outcome = "lost"      // the driver ended under it
+)
+
+// CellResult is the record of an ended cell, stamped by whoever owns the driver.
+type CellResult struct {
+	ID        CellID
+	Outcome   Outcome
+	Started   time.Time
+	Ended     time.Time
+	Run       time.Duration // measured on a monotonic clock
+	Error     *CellError    // set when Outcome is Failed; may be set for Cancelled and Lost
+	Sizes     map[Stream]int64
+	Truncated map[Stream]int64 // bytes dropped beyond the cap, per stream
+}
+
+// CellError is an exception that user code raised.
+type CellError struct {
+	Name      string   // "NameError"
+	Value     string   // "name 'x' is not defined"
+	Traceback []string // lines without the interpreter's own frames
+}
+
+// Exit says how a driver ended.
+type Exit struct {
+	Asked   bool // Stop was called, or the driver was asked from outside to end
+	Orphan  bool // no server came back in time
+	Lost    bool // no record of the end exists (killed shim, reboot, reused pid)
+	Code    int  // exit status of the first process that ended; -1 when signalled
+	Signal  int  // signal number; 0 when none
+	Memory  bool // out of memory, by the kernel or the JVM
+	Process string
+	Tail    []string // last lines of stderr
+	Started time.Time
+	Ended   time.Time
+	Lived   time.Duration // measured on a monotonic clock, of the driver
+}
+
+// StartError says why a driver did not become ready.
+type StartError struct {
+	Cause string // for people: the line that matters, without stack
+	Exit  Exit
+}
+
+func (e *StartError) Error() string { return fmt.Sprintf("cannot start driver: %s", e.Cause) }
+
+// What the contracts return.
+var (
+	ErrGone    = errors.New("driver is gone")
+	ErrBusy    = errors.New("driver runs another cell")
+	ErrNoCell  = errors.New("no such cell")
+	ErrStale   = errors.New("a newer server owns this driver")
+	ErrNoReply = errors.New("driver does not answer")
+)

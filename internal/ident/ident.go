@@ -1,0 +1,31 @@
+// Package ident makes and takes apart the names that leave the process:
+// session and calculation ids, ARNs, and pagination tokens.
+package ident
+
+import "github.com/google/uuid"
+
+// Home is the account and region a server speaks for; both are part of every ARN.
+type Home struct {
+	Partition string // "aws"
+	Region    string // "us-east-1" unless configured
+	Account   string // twelve digits, "000000000000" unless configured
+}
+
+// NewID returns a new random UUID in 8-4-4-4-12 lower-case hex, the form of
+// Athena's session and calculation ids (athena-spark facts §2.1).
+func NewID() string { return uuid.NewString() }
+
+// Workgroup returns the ARN of an Athena workgroup.
+func (h Home) Workgroup(name string) string {
+	return "arn:" + h.Partition + ":athena:" + h.Region + ":" + h.Account + ":workgroup/" + name
+}
+
+// Session returns the ARN of an Athena session (athena-spark facts §5).
+func (h Home) Session(workgroup, id string) string {
+	return h.Workgroup(workgroup) + "/session/" + id
+}
+
+// Role returns the ARN of an IAM role of the account.
+func (h Home) Role(name string) string {
+	return "arn:" + h.Partition + ":iam::" + h.Account + ":role/" + name
+}
