@@ -65,9 +65,11 @@ type Session struct {
 
 	Created   time.Time
 	Changed   time.Time // last change of State
+	Spawned   time.Time // when the driver process was first seen to run; zero before
 	IdleSince time.Time // zero while not idle
 	EndedAt   time.Time // zero until Ended
 
+	Work           string            // id of the calculation that has the session; empty: none
 	Executors      []engine.Executor // as last seen; newest first
 	DPUs           int               // of the driver; metering
 	Lived          time.Duration     // of the driver, measured by its owner
