@@ -1,0 +1,39 @@
+// Package athenaapi holds the operations of Amazon Athena: each takes the
+// SDK's input, calls the domain, and makes the SDK's output. It knows neither
+// HTTP nor JSON; constraints of the model are checked before an operation is
+// called, so required members are never nil here.
+package athenaapi
+
+import (
+	"maps"
+
+	"glaux/internal/awsapi"
+	"glaux/internal/calc"
+	"glaux/internal/ident"
+	"glaux/internal/session"
+)
+
+// API is what the operations stand on. All fields are required.
+type API struct {
+	Home     ident.Home
+	Pages    *ident.Pages // pagination tokens of every list
+	Sessions *session.Manager
+	Calcs    *calc.Manager
+}
+
+// Operations returns the operation table of the service: every operation of
+// the model, with a handler where one is built.
+func (a *API) Operations() ([]awsapi.Operation, error) {
+	all := make(map[string]awsapi.Handler)
+	for _, part := range []map[string]awsapi.Handler{
+		a.sessionHandlers(),
+		a.calculationHandlers(),
+	} {
+		maps.Copy(all, part)
+	}
+	return awsapi.Table(awsapi.Athena, all)
+}
+
+func (a *API) sessionHandlers() map[string]awsapi.Handler { return nil }
+
+func (a *API) calculationHandlers() map[string]awsapi.Handler { return nil }

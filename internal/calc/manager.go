@@ -1,0 +1,4 @@
+package calc
+
+// Manager runs calculations.
+type Manager struct{}

@@ -1,0 +1,4 @@
+package session
+
+// Manager moves sessions.
+type Manager struct{}
