@@ -53,6 +53,9 @@ type New struct {
 	// MaxLive refuses the session with ErrTooMany when so many sessions of all
 	// accounts and faces are not Ended. Zero: no limit.
 	MaxLive int
+	// NeedsWorkgroup refuses the session with workgroup.ErrNotFound when its
+	// workgroup is not there (any more): a delete and a start cannot cross.
+	NeedsWorkgroup bool
 	// With Session.NotebookID set, the error is ErrNotebookBusy while another
 	// session of the account with that notebook is not Ended.
 }

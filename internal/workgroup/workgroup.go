@@ -15,6 +15,7 @@ const (
 
 // Workgroup is one workgroup with its configuration.
 type Workgroup struct {
+	Account     string // twelve digits
 	Name        string
 	Description string
 	State       string // "ENABLED" or "DISABLED"

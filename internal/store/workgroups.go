@@ -1,0 +1,196 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"glaux/internal/session"
+	"glaux/internal/workgroup"
+)
+
+// CreateWorkgroup implements workgroup.Store.
+func (db *DB) CreateWorkgroup(ctx context.Context, w workgroup.Workgroup, tags []workgroup.Tag, limit int) error {
+	doc, err := encodeWorkgroup(w)
+	if err != nil {
+		return err
+	}
+	labels, err := encode("tags", ordered(tags))
+	if err != nil {
+		return err
+	}
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		var taken, count int
+		err := tx.QueryRowContext(ctx, "SELECT count(*), count(CASE WHEN name = ? THEN 1 END) FROM workgroups WHERE account = ?",
+			w.Name, w.Account).Scan(&count, &taken)
+		switch {
+		case err != nil:
+			return fmt.Errorf("cannot count workgroups: %w", err)
+		case taken > 0:
+			return workgroup.ErrExists
+		case limit > 0 && count >= limit:
+			return workgroup.ErrFull
+		}
+		_, err = tx.ExecContext(ctx, "INSERT INTO workgroups (account, name, version, created, state, doc, tags) VALUES (?, ?, 1, ?, ?, ?, ?)",
+			w.Account, w.Name, micros(w.Created), w.State, doc, labels)
+		if err != nil {
+			return fmt.Errorf("cannot create workgroup %q: %w", w.Name, err)
+		}
+		return nil
+	})
+}
+
+// Workgroup implements workgroup.Store.
+func (db *DB) Workgroup(ctx context.Context, account, name string) (workgroup.Workgroup, error) {
+	w, err := scanWorkgroup(db.getWorkgroup.QueryRowContext(ctx, account, name))
+	if errors.Is(err, sql.ErrNoRows) {
+		return w, workgroup.ErrNotFound
+	}
+	if err != nil {
+		return w, fmt.Errorf("cannot read workgroup %q: %w", name, err)
+	}
+	return w, nil
+}
+
+// UpdateWorkgroup implements workgroup.Store.
+func (db *DB) UpdateWorkgroup(ctx context.Context, account, name string, change func(*workgroup.Workgroup) error) (workgroup.Workgroup, error) {
+	for {
+		old, err := db.Workgroup(ctx, account, name)
+		if err != nil {
+			return workgroup.Workgroup{}, err
+		}
+		w := old // a fresh copy: nothing else holds what was just decoded
+		if err := change(&w); err != nil {
+			return workgroup.Workgroup{}, err
+		}
+		w.Account, w.Name, w.Created, w.Version = old.Account, old.Name, old.Created, old.Version+1
+		doc, err := encodeWorkgroup(w)
+		if err != nil {
+			return workgroup.Workgroup{}, err
+		}
+		err = swapped(db.write.ExecContext(ctx, "UPDATE workgroups SET version = ?, state = ?, doc = ? WHERE account = ? AND name = ? AND version = ?",
+			w.Version, w.State, doc, account, name, old.Version))
+		switch {
+		case errors.Is(err, errStale):
+			continue
+		case err != nil:
+			return workgroup.Workgroup{}, fmt.Errorf("cannot update workgroup %q: %w", name, err)
+		}
+		return w, nil
+	}
+}
+
+// DeleteWorkgroup implements workgroup.Store.
+func (db *DB) DeleteWorkgroup(ctx context.Context, account, name string) error {
+	return db.inTx(ctx, func(tx *sql.Tx) error {
+		var live int
+		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sessions WHERE account = ? AND workgroup = ? AND state <> 'Ended' AND desired <> ?",
+			account, name, session.Ended).Scan(&live)
+		if err != nil {
+			return fmt.Errorf("cannot count sessions of workgroup %q: %w", name, err)
+		}
+		r, err := tx.ExecContext(ctx, "DELETE FROM workgroups WHERE account = ? AND name = ?", account, name)
+		if err := swapped(r, err); errors.Is(err, errStale) {
+			return workgroup.ErrNotFound
+		} else if err != nil {
+			return fmt.Errorf("cannot delete workgroup %q: %w", name, err)
+		}
+		if live > 0 {
+			return workgroup.ErrNotEmpty // and the deletion is rolled back
+		}
+		return nil
+	})
+}
+
+// Workgroups implements workgroup.Store.
+func (db *DB) Workgroups(ctx context.Context, account, after string, limit int) ([]workgroup.Workgroup, error) {
+	if limit <= 0 {
+		limit = -1 // SQLite: no limit
+	}
+	rows, err := db.read.QueryContext(ctx, "SELECT "+workgroupColumns+" FROM workgroups WHERE account = ? AND name > ? ORDER BY name LIMIT ?",
+		account, after, limit)
+	all, err := collect(rows, err, scanWorkgroup)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list workgroups: %w", err)
+	}
+	return all, nil
+}
+
+// Tags implements workgroup.Store.
+func (db *DB) Tags(ctx context.Context, of workgroup.Resource) ([]workgroup.Tag, error) {
+	_, tags, err := db.tags(ctx, of)
+	return tags, err
+}
+
+// ChangeTags implements workgroup.Store. The compare-and-swap is on the tags'
+// text: tags do not count as a change of the row they belong to.
+func (db *DB) ChangeTags(ctx context.Context, of workgroup.Resource, change func([]workgroup.Tag) ([]workgroup.Tag, error)) error {
+	for {
+		old, tags, err := db.tags(ctx, of)
+		if err != nil {
+			return err
+		}
+		if tags, err = change(tags); err != nil {
+			return err
+		}
+		text, err := encode("tags", ordered(tags))
+		if err != nil {
+			return err
+		}
+		where, args := tagged(of)
+		err = swapped(db.write.ExecContext(ctx, "UPDATE "+where+" AND tags = ?",
+			append(append([]any{text}, args...), old)...))
+		switch {
+		case errors.Is(err, errStale):
+			continue
+		case err != nil:
+			return fmt.Errorf("cannot change tags: %w", err)
+		}
+		return nil
+	}
+}
+
+// tags reads the tags of a resource, as text too.
+func (db *DB) tags(ctx context.Context, of workgroup.Resource) (string, []workgroup.Tag, error) {
+	query := "SELECT tags FROM workgroups WHERE account = ? AND name = ?"
+	args := []any{of.Account, of.Workgroup}
+	if of.Session != "" {
+		query = "SELECT tags FROM sessions WHERE account = ? AND workgroup = ? AND face = 'athena' AND id = ?"
+		args = append(args, of.Session)
+	}
+	var text string
+	err := db.read.QueryRowContext(ctx, query, args...).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil, workgroup.ErrNotFound
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot read tags: %w", err)
+	}
+	var tags []workgroup.Tag
+	if err := json.Unmarshal([]byte(text), &tags); err != nil {
+		return "", nil, fmt.Errorf("cannot decode tags: %w", err)
+	}
+	return text, tags, nil
+}
+
+// tagged is the middle of an UPDATE of a resource's tags, with its arguments
+// after the new text.
+func tagged(of workgroup.Resource) (string, []any) {
+	if of.Session != "" {
+		return "sessions SET tags = ? WHERE account = ? AND workgroup = ? AND face = 'athena' AND id = ?",
+			[]any{of.Account, of.Workgroup, of.Session}
+	}
+	return "workgroups SET tags = ? WHERE account = ? AND name = ?", []any{of.Account, of.Workgroup}
+}
+
+// ordered is tags as they are written: in the order of their keys, an empty
+// list for none.
+func ordered(tags []workgroup.Tag) []workgroup.Tag {
+	sorted := append([]workgroup.Tag{}, tags...)
+	slices.SortFunc(sorted, func(a, b workgroup.Tag) int { return strings.Compare(a.Key, b.Key) })
+	return sorted
+}
