@@ -1,0 +1,260 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Config is everything a server can be told. Every field that is not a list is
+// a flag, an environment variable GLAUX_… and a key of the YAML file, in this
+// order of strength. The zero value of a field means its default, unless its
+// comment says otherwise.
+//
+// The struct tags name the flags and defaults, so that help text, file and
+// struct cannot drift apart.
+type Config struct {
+	// Listen is the TCP address of everything: API calls, S3 and our own
+	// pages. Port 0 takes a free one; then no other listener takes a fixed
+	// port either, unless it is given.
+	Listen string `help:"Address of the API and of S3." default:"127.0.0.1:4580" placeholder:"HOST:PORT" yaml:"listen"`
+	// MetricsListen is the TCP address of /metrics. Empty: 127.0.0.1:4581, or
+	// a free port when Listen asks for one. "off": not served.
+	MetricsListen string `help:"Address of /metrics; 'off' for none." placeholder:"HOST:PORT" yaml:"metrics-listen"`
+	// DataDir holds everything that must survive: metadata, keys, objects,
+	// spools. One server at a time uses it. Empty: $XDG_DATA_HOME/glaux.
+	DataDir string `help:"Where everything is kept (default: $$XDG_DATA_HOME/glaux or ~/.local/share/glaux)." placeholder:"DIR" yaml:"data-dir"`
+	// SocketDir is a short directory below which Unix sockets are made; their
+	// paths have to stay within 100 bytes. Empty: $XDG_RUNTIME_DIR/glaux, or
+	// /run/glaux, or a directory below the temporary one.
+	SocketDir string `help:"Short directory for Unix sockets." placeholder:"DIR" yaml:"socket-dir"`
+	// RuntimeDir is where Spark and its Python are installed. Empty: DataDir/runtime.
+	RuntimeDir string `help:"Where Spark is installed (default: runtime in the data directory)." placeholder:"DIR" yaml:"runtime-dir"`
+	// ReadyFile is written atomically once requests are answered: its first
+	// line is the base URL, further lines are name=address. Empty: none.
+	ReadyFile string `help:"File to write once requests are answered." placeholder:"FILE" yaml:"ready-file"`
+
+	// Region and Account are part of every ARN.
+	Region  string `help:"AWS region to speak for." default:"us-east-1" yaml:"region"`
+	Account string `help:"AWS account id to speak for." default:"000000000000" yaml:"account"`
+
+	// TLSCert and TLSKey are PEM files; with them Listen speaks HTTPS.
+	TLSCert string `name:"tls-cert" help:"PEM certificate: Listen then speaks HTTPS." placeholder:"FILE" yaml:"tls-cert"`
+	TLSKey  string `name:"tls-key" help:"PEM key of --tls-cert." placeholder:"FILE" yaml:"tls-key"`
+	// AllowPlaintext permits Listen beyond loopback without TLS.
+	AllowPlaintext bool `help:"Permit an address beyond loopback without TLS (containers)." yaml:"allow-plaintext"`
+
+	DPU DPU `embed:"" prefix:"dpu-" yaml:"dpu"`
+	S3  S3  `embed:"" prefix:"s3-" yaml:"s3"`
+
+	// Bucket is made at the first start and holds the results of the
+	// workgroups that exist from the start. Empty: glaux-<account>.
+	Bucket string `help:"Bucket for results (default: glaux-ACCOUNT)." placeholder:"NAME" yaml:"bucket"`
+	// MaxSessions caps the sessions that live at once. 0: what the machine's
+	// memory allows at DPU.Memory each, and at least one.
+	MaxSessions int `help:"Sessions at once; 0: as many as fit into memory." default:"0" yaml:"max-sessions"`
+	// IdleTimeout is for sessions that ask for none: 1 minute to 8 hours.
+	IdleTimeout time.Duration `help:"Idle timeout of sessions that ask for none." default:"20m" yaml:"idle-timeout"`
+	// Orphaned is how long a session lives without a server before it ends itself.
+	Orphaned time.Duration `help:"A session ends itself when no server came back for so long." default:"1h" yaml:"orphaned"`
+	// Retention is how long ended sessions and their calculations stay listed.
+	Retention time.Duration `help:"How long ended sessions stay listed." default:"720h" yaml:"retention"`
+	// MaxOutput is how many bytes of each output stream of a calculation are kept.
+	MaxOutput int64 `help:"Bytes kept of each output stream of a calculation." default:"268435456" yaml:"max-output"`
+	// SessionUIDs is the first of a range of 60,000 user ids, one for each
+	// session. It is used as root only. 0: sessions run as the server's user.
+	SessionUIDs int `name:"session-uids" help:"First user id for sessions, as root; 0: the server's own." default:"700000" yaml:"session-uids"`
+
+	// LogLevel is debug, info, warn or error; LogFormat text or json.
+	LogLevel  string `help:"debug, info, warn or error." default:"info" yaml:"log-level"`
+	LogFormat string `help:"text or json." default:"text" yaml:"log-format"`
+
+	// Users are further long-lived keys beside the root key pair.
+	Users []User `kong:"-" yaml:"users"`
+	// Roles are roles that exist beside the ones a client may name freely.
+	Roles []Role `kong:"-" yaml:"roles"`
+}
+
+// DPU says what a data processing unit is on this machine. The wire and the
+// metering always speak of the nominal 4 vCPU and 16 GB.
+type DPU struct {
+	Cores int `help:"Task slots of a session's driver." default:"2" yaml:"cores"`
+	// Memory is counted against the machine's for the cap on sessions: the
+	// whole of JVM and Python, MiB.
+	Memory int `help:"Memory that a session counts for, MiB." default:"2048" yaml:"memory"`
+	Heap   int `help:"JVM heap of a session's driver, MiB." default:"1024" yaml:"heap"`
+}
+
+// S3 is an object store to use instead of the embedded one. An empty Endpoint
+// means the embedded one; the keys are the endpoint's own.
+type S3 struct {
+	Endpoint  string `help:"URL of an S3 to use instead of the embedded one." placeholder:"URL" yaml:"endpoint"`
+	Region    string `help:"Region that --s3-endpoint expects in signatures (default: --region)." yaml:"region"`
+	AccessKey string `help:"Access key id for --s3-endpoint." placeholder:"KEY" yaml:"access-key"`
+	SecretKey string `help:"Secret access key for --s3-endpoint." placeholder:"KEY" yaml:"secret-key"`
+}
+
+// User is a named user with one long-lived key pair.
+type User struct {
+	Name      string `yaml:"name"`
+	AccessKey string `yaml:"access-key"` // 16 to 128 of A-Z a-z 0-9 _
+	SecretKey string `yaml:"secret-key"` // at least 16 characters
+}
+
+// Role is a role of the account.
+type Role struct {
+	Name string `yaml:"name"`
+}
+
+var (
+	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+	bucketForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	keyForm     = regexp.MustCompile(`^\w{16,128}$`)
+	nameForm    = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
+)
+
+// Complete fills in the defaults that depend on the environment or on other
+// fields. getenv is os.Getenv outside tests.
+func (c *Config) Complete(getenv func(string) string) error {
+	if c.DataDir == "" {
+		base := getenv("XDG_DATA_HOME")
+		if base == "" {
+			home := getenv("HOME")
+			if home == "" {
+				return errors.New("cannot find a data directory: neither XDG_DATA_HOME nor HOME is set; give --data-dir")
+			}
+			base = filepath.Join(home, ".local", "share")
+		}
+		c.DataDir = filepath.Join(base, "glaux")
+	}
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return fmt.Errorf("cannot make the data directory's path absolute: %w", err)
+	}
+	c.DataDir = dir
+	if c.RuntimeDir == "" {
+		c.RuntimeDir = filepath.Join(dir, "runtime")
+	} else if c.RuntimeDir, err = filepath.Abs(c.RuntimeDir); err != nil {
+		return fmt.Errorf("cannot make the runtime directory's path absolute: %w", err)
+	}
+	if c.SocketDir == "" {
+		c.SocketDir = socketDir(getenv)
+	}
+	if c.MetricsListen == "" {
+		c.MetricsListen = "127.0.0.1:4581"
+		if _, port, err := net.SplitHostPort(c.Listen); err == nil && port == "0" {
+			c.MetricsListen = "127.0.0.1:0"
+		}
+	}
+	if c.Bucket == "" {
+		c.Bucket = "glaux-" + c.Account
+	}
+	if c.S3.Region == "" {
+		c.S3.Region = c.Region
+	}
+	return nil
+}
+
+// socketDir returns the first short directory this user can make sockets in.
+func socketDir(getenv func(string) string) string {
+	if dir := getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "glaux")
+	}
+	if os.Geteuid() == 0 {
+		if info, err := os.Stat("/run"); err == nil && info.IsDir() {
+			return "/run/glaux"
+		}
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("glaux-%d", os.Geteuid()))
+}
+
+// Validate reports every fault of a completed configuration at once, before
+// anything starts.
+func (c *Config) Validate() error {
+	var faults []error
+	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+
+	if host, _, err := net.SplitHostPort(c.Listen); err != nil {
+		bad("cannot listen on %q: %w", c.Listen, err)
+	} else if !loopback(host) && c.TLSCert == "" && !c.AllowPlaintext {
+		bad("cannot listen on %q without TLS: it is reachable from other machines; give --tls-cert and --tls-key, or --allow-plaintext", c.Listen)
+	}
+	if c.MetricsListen != "off" {
+		if _, _, err := net.SplitHostPort(c.MetricsListen); err != nil {
+			bad("cannot serve metrics on %q: %w", c.MetricsListen, err)
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("tls-cert and tls-key go together")
+	}
+	match := func(form *regexp.Regexp, name, value string) {
+		if !form.MatchString(value) {
+			bad("cannot use %s %q: it must match %s", name, value, form)
+		}
+	}
+	match(accountForm, "account", c.Account)
+	match(regionForm, "region", c.Region)
+	match(bucketForm, "bucket", c.Bucket)
+	within := func(name string, value, low, high int64) {
+		if value < low || value > high {
+			bad("cannot use %s %d: it must be between %d and %d", name, value, low, high)
+		}
+	}
+	within("dpu-cores", int64(c.DPU.Cores), 1, 1024)
+	within("dpu-heap", int64(c.DPU.Heap), 512, 1<<20)
+	within("dpu-memory", int64(c.DPU.Memory), int64(c.DPU.Heap), 1<<21)
+	within("max-sessions", int64(c.MaxSessions), 0, 100000)
+	within("max-output", c.MaxOutput, 1<<10, 1<<40)
+	within("session-uids", int64(c.SessionUIDs), 0, 1<<31-60001)
+	lasts := func(name string, value, low, high time.Duration) {
+		if value < low || value > high {
+			bad("cannot use %s %v: it must be between %v and %v", name, value, low, high)
+		}
+	}
+	lasts("idle-timeout", c.IdleTimeout, time.Minute, 8*time.Hour)
+	lasts("orphaned", c.Orphaned, time.Second, 30*24*time.Hour)
+	lasts("retention", c.Retention, time.Minute, 10*365*24*time.Hour)
+	if _, err := logLevel(c.LogLevel); err != nil {
+		bad("%w", err)
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		bad("cannot log as %q: it is text or json", c.LogFormat)
+	}
+	if c.S3.Endpoint != "" {
+		if u, err := url.Parse(c.S3.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			bad("cannot use s3-endpoint %q: it must be an http or https URL", c.S3.Endpoint)
+		}
+		if c.S3.AccessKey == "" || c.S3.SecretKey == "" {
+			bad("s3-endpoint needs s3-access-key and s3-secret-key")
+		}
+	}
+	keys := map[string]bool{}
+	for i, u := range c.Users {
+		match(nameForm, fmt.Sprintf("users[%d].name", i), u.Name)
+		match(keyForm, fmt.Sprintf("users[%d].access-key", i), u.AccessKey)
+		if len(u.SecretKey) < 16 {
+			bad("cannot use users[%d].secret-key: it has fewer than 16 characters", i)
+		}
+		if keys[u.AccessKey] {
+			bad("cannot use users[%d].access-key twice", i)
+		}
+		keys[u.AccessKey] = true
+	}
+	for i, r := range c.Roles {
+		match(nameForm, fmt.Sprintf("roles[%d].name", i), strings.TrimPrefix(r.Name, "/"))
+	}
+	return errors.Join(faults...)
+}
+
+// loopback reports whether only this machine reaches host.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

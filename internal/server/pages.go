@@ -1,0 +1,102 @@
+package server
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"sort"
+	"strings"
+	"sync"
+)
+
+// readiness says which parts of the server answer. A part that is not listed
+// is not waited for.
+type readiness struct {
+	mu    sync.Mutex
+	parts map[string]string // guarded by mu; "" is ready, else why not
+}
+
+func newReadiness(parts ...string) *readiness {
+	r := &readiness{parts: map[string]string{}}
+	for _, p := range parts {
+		r.parts[p] = "starting"
+	}
+	return r
+}
+
+// set says why a part is not ready; "" says that it is.
+func (r *readiness) set(part, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.parts[part] = why
+}
+
+// report returns every part with "ok" or the reason, and whether all are ready.
+func (r *readiness) report() (map[string]string, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all, out := true, make(map[string]string, len(r.parts))
+	for p, why := range r.parts {
+		if why == "" {
+			why = "ok"
+		} else {
+			all = false
+		}
+		out[p] = why
+	}
+	return out, all
+}
+
+// missing names the parts that are not ready, for people.
+func (r *readiness) missing() string {
+	parts, _ := r.report()
+	var names []string
+	for p, why := range parts {
+		if why != "ok" {
+			names = append(names, p+": "+why)
+		}
+	}
+	sort.Strings(names)
+	return strings.Join(names, "; ")
+}
+
+// pages serves what is ours below /_glaux/.
+func (s *Server) pages() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /_glaux/health", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "version": Version()})
+	})
+	mux.HandleFunc("GET /_glaux/ready", func(w http.ResponseWriter, _ *http.Request) {
+		parts, all := s.ready.report()
+		status := http.StatusOK
+		if !all {
+			status = http.StatusServiceUnavailable
+		}
+		writeJSON(w, status, map[string]any{"ready": all, "parts": parts})
+	})
+	return mux
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the peer has gone: nothing to do
+}
+
+// ownHost reports whether a Host header can be meant for our pages. A page of
+// a foreign site that lets its name point here (DNS rebinding) sends that
+// name; addresses and localhost cannot be rebound.
+func ownHost(header, listen string) bool {
+	host := header
+	if h, _, err := net.SplitHostPort(header); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host) != nil {
+		return true
+	}
+	own, _, err := net.SplitHostPort(listen)
+	return err == nil && own != "" && strings.EqualFold(host, own)
+}

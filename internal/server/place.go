@@ -1,0 +1,144 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// place is where one server keeps things: the data directory, and a short
+// directory of its own for sockets.
+type place struct {
+	data    string // data directory, 0700
+	sockets string // socket directory of this data directory
+}
+
+// maxSocket is the longest path a Unix socket may have everywhere we run.
+const maxSocket = 100
+
+func newPlace(c *Config) place {
+	sum := sha256.Sum256([]byte(c.DataDir))
+	return place{data: c.DataDir, sockets: filepath.Join(c.SocketDir, hex.EncodeToString(sum[:4]))}
+}
+
+func (p place) lockFile() string    { return filepath.Join(p.data, "lock") }
+func (p place) runFile() string     { return filepath.Join(p.data, "server.json") }
+func (p place) database() string    { return filepath.Join(p.data, "glaux.db") }
+func (p place) keys() string        { return filepath.Join(p.data, "keys") }
+func (p place) objects() string     { return filepath.Join(p.data, "objects") }
+func (p place) agent() string       { return filepath.Join(p.sockets, "agent.sock") }
+func (p place) control() string     { return filepath.Join(p.sockets, "control.sock") }
+func (p place) objectStore() string { return filepath.Join(p.sockets, "objects.sock") }
+
+// make creates the directories. Others may pass through the socket directory,
+// because sessions with a user of their own bind sockets below it; what they
+// may open there is decided by each socket's own mode.
+func (p place) make() error {
+	if err := os.MkdirAll(p.data, 0o700); err != nil {
+		return fmt.Errorf("cannot make the data directory: %w", err)
+	}
+	if err := os.MkdirAll(p.sockets, 0o711); err != nil {
+		return fmt.Errorf("cannot make the socket directory: %w", err)
+	}
+	// The longest socket below it is <12 characters>/connect.sock.
+	if n := len(filepath.Join(p.sockets, "0123456789ab", "connect.sock")); n > maxSocket {
+		return fmt.Errorf("cannot use socket directory %q: socket paths below it would have %d bytes, more than %d; give a shorter --socket-dir", p.sockets, n, maxSocket)
+	}
+	return nil
+}
+
+// errRunning is returned by lock while another server holds the place.
+var errRunning = errors.New("another server uses this data directory")
+
+// lock takes the data directory for this process, until the file is closed or
+// the process ends however it ends.
+func (p place) lock() (*os.File, error) {
+	f, err := os.OpenFile(p.lockFile(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the data directory's lock: %w", err)
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, errRunning
+	}
+	return nil, fmt.Errorf("cannot lock the data directory: %w", err)
+}
+
+// running is what a server leaves in the data directory for other commands.
+type running struct {
+	PID     int
+	URL     string // base URL of the API
+	Control string // path of the control socket
+}
+
+func (p place) writeRunning(r running) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return writeFile(p.runFile(), text)
+}
+
+// readRunning returns what the server of the place has written. It says
+// nothing of whether that server still runs; the lock does.
+func (p place) readRunning() (running, error) {
+	var r running
+	text, err := os.ReadFile(p.runFile())
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(text, &r)
+}
+
+// writeFile replaces a file atomically; only its owner can read it.
+func writeFile(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // nothing is there after the rename
+	if _, err := f.Write(text); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// listenUnix binds a Unix socket that only this user can open. It is bound
+// where nobody else can reach it and then moved to its place, so that there is
+// no moment at which others could connect; an old socket is replaced.
+func (p place) listenUnix(path string) (net.Listener, error) {
+	closed, err := os.MkdirTemp(p.sockets, "")
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	defer os.RemoveAll(closed)
+	first := filepath.Join(closed, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: first, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false) // its name changes below; removal is by remove
+	if err := os.Chmod(first, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("cannot protect a socket: %w", err)
+	}
+	if err := os.Rename(first, path); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("cannot put a socket into place: %w", err)
+	}
+	return l, nil
+}
