@@ -36,8 +36,9 @@ type Spec struct {
 // opaque to everything but the launcher that made it, versioned, and saved
 // with the session.
 type Handle struct {
-	Key  Key
-	Data []byte // JSON of the launcher
+	Key   Key
+	Data  []byte // JSON of the launcher
+	Epoch uint64 // owner epoch to adopt with; zero: the one Data was made with
 }
 
 // Launcher starts drivers. Its methods are safe for concurrent use.
