@@ -179,7 +179,7 @@ func encodeSession(s session.Session) (string, error) {
 }
 
 // calculationColumns are what scanCalculation reads, in its order; code comes
-// first, so that a list can put '' in its place.
+// first, so that a list can put ” in its place.
 const calculationColumns = "id, session, account, state, submitted, completed, version, doc"
 
 func scanCalculation(row scanner) (calc.Calculation, error) {
