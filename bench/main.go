@@ -1,0 +1,95 @@
+// Command bench measures Glaux against named peers on this machine and prints
+// one table: both sides of every row come from the same run. It asserts
+// nothing; the targets it prints are ratios to look at.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// options say where the programs under measurement are.
+type options struct {
+	glaux   string        // the server binary
+	runtime string        // an installed Spark runtime
+	moto    string        // moto_server; empty leaves its rows out
+	runs    int           // repetitions of the slow rows
+	load    time.Duration // how long each load row runs
+	only    string        // run only the rows whose group contains this text
+}
+
+// row is one line of the table.
+type row struct {
+	what, ours, peer, ratio, target string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.glaux, "glaux", "bin/glaux", "server binary")
+	flag.StringVar(&o.runtime, "runtime", "", "directory of the installed Spark runtime")
+	flag.StringVar(&o.moto, "moto", "", "moto_server to compare request rates with")
+	flag.IntVar(&o.runs, "runs", 5, "repetitions of starts")
+	flag.DurationVar(&o.load, "load", 5*time.Second, "duration of each load row")
+	flag.StringVar(&o.only, "only", "", "measure only this group: start, session, calculation, requests")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, o, os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run measures every group and prints the table to w.
+func run(ctx context.Context, o options, w io.Writer) error {
+	groups := []struct {
+		name    string
+		measure func(context.Context, options) ([]row, error)
+	}{
+		{"start", measureStart},
+		{"session", measureSession},
+		{"calculation", measureCalculation},
+		{"requests", measureRequests},
+	}
+	var rows []row
+	for _, g := range groups {
+		if !strings.Contains(g.name, o.only) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "measuring %s …\n", g.name)
+		got, err := g.measure(ctx, o)
+		if err != nil {
+			return fmt.Errorf("cannot measure %s: %w", g.name, err)
+		}
+		rows = append(rows, got...)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "what\tglaux\tpeer\tratio\ttarget")
+	for _, r := range rows {
+		fmt.Fprintln(t, strings.Join([]string{r.what, r.ours, r.peer, r.ratio, r.target}, "\t"))
+	}
+	return t.Flush()
+}
+
+// median returns the middle of the durations; it sorts them.
+func median(d []time.Duration) time.Duration { return quantile(d, 0.5) }
+
+// quantile returns the q-th quantile of the durations; it sorts them.
+func quantile(d []time.Duration, q float64) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	slices.Sort(d)
+	return d[min(len(d)-1, int(q*float64(len(d))))]
+}
+
+// ms formats a duration in milliseconds.
+func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/athena"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// server is a running glaux with its data directory.
+type server struct {
+	o    options
+	dir  string
+	url  string
+	cmd  *exec.Cmd
+	up   time.Duration // from exec to the ready file
+	cred aws.Credentials
+}
+
+// startServer starts the binary over the data directory and waits for its ready file.
+func startServer(ctx context.Context, o options, dir string) (*server, error) {
+	ready := filepath.Join(dir, "ready")
+	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	logFile, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer logFile.Close()
+	cmd := exec.Command(o.glaux, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--ready-file", ready)
+	cmd.Env = append(os.Environ(), "GLAUX_RUNTIME_DIR="+o.runtime)
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{o: o, dir: dir, cmd: cmd}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, err := os.ReadFile(ready)
+		if err == nil {
+			s.up = time.Since(began)
+			s.url, _, _ = strings.Cut(string(text), "\n")
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), cmd.Process.Kill())
+		case <-tick.C:
+		}
+		if time.Since(began) > time.Minute {
+			return nil, errors.Join(errors.New("server wrote no ready file within a minute"), cmd.Process.Kill())
+		}
+	}
+	return s, s.credentials(ctx)
+}
+
+// credentials reads the root key pair from "glaux env".
+func (s *server) credentials(ctx context.Context) error {
+	out, err := exec.CommandContext(ctx, s.o.glaux, "env", "--data-dir", s.dir).Output()
+	if err != nil {
+		return fmt.Errorf("glaux env: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		switch value = strings.Trim(value, "'"); name {
+		case "AWS_ACCESS_KEY_ID":
+			s.cred.AccessKeyID = value
+		case "AWS_SECRET_ACCESS_KEY":
+			s.cred.SecretAccessKey = value
+		}
+	}
+	return nil
+}
+
+// stop ends the server alone (SIGTERM) and waits for it.
+func (s *server) stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return s.cmd.Wait()
+}
+
+// stopAll ends the sessions and the server.
+func (s *server) stopAll() error {
+	out, err := exec.Command(s.o.glaux, "stop", "--data-dir", s.dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("glaux stop: %w: %s", err, out)
+	}
+	return s.cmd.Wait()
+}
+
+// rss returns the resident memory of the server process in MiB.
+func (s *server) rss() (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib float64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kib); n == 1 {
+			return kib / 1024, nil
+		}
+	}
+	return 0, errors.New("no VmRSS in the process status")
+}
+
+// athena returns an SDK client of the server, without retries.
+func (s *server) athena() *athena.Client {
+	return athena.New(athena.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(s.url), Retryer: aws.NopRetryer{}, HTTPClient: &http.Client{},
+		Credentials: credentials.StaticCredentialsProvider{Value: s.cred},
+	})
+}
+
+// s3 returns an SDK client of the server's object store.
+func (s *server) s3() *s3.Client {
+	return s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(s.url), UsePathStyle: true,
+		Credentials: credentials.StaticCredentialsProvider{Value: s.cred},
+	})
+}
+
+// measureStart times server starts over an existing data directory and reads its idle memory.
+func measureStart(ctx context.Context, o options) ([]row, error) {
+	dir, err := os.MkdirTemp("", "glaux-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	s, err := startServer(ctx, o, dir)
+	if err != nil {
+		return nil, err
+	}
+	first := s.up
+	if err := s.stop(); err != nil {
+		return nil, err
+	}
+	var ups []time.Duration
+	var rss float64
+	for range o.runs {
+		if s, err = startServer(ctx, o, dir); err != nil {
+			return nil, err
+		}
+		ups = append(ups, s.up)
+		if rss, err = s.rss(); err != nil {
+			return nil, err
+		}
+		if err := s.stop(); err != nil {
+			return nil, err
+		}
+	}
+	return []row{
+		{"server start to ready, existing data directory (median)", ms(median(ups)), "first start " + ms(first), "", "≤ 150 ms"},
+		{"resident memory of the idle server", fmt.Sprintf("%.0f MB", rss*1.048576), "", "", "≤ 80 MB"},
+	}, nil
+}
