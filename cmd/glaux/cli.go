@@ -31,18 +31,19 @@ type world struct {
 
 // run parses the arguments and runs the command they name.
 func run(ctx context.Context, args []string, getenv func(string) string, out, errs io.Writer) error {
-	_, parsed, err := parse(args, out, errs)
+	w := world{ctx: ctx, getenv: getenv, out: out, err: errs}
+	_, parsed, err := parse(args, w)
 	if err != nil || parsed == nil {
 		return err
 	}
-	return parsed.Run(world{ctx: ctx, getenv: getenv, out: out, err: errs})
+	return parsed.Run(w)
 }
 
 // parse reads the arguments. Its context is nil when help was asked for and
 // has been printed. The arguments are read twice, because the first reading
 // finds the file that the second takes values from.
-func parse(args []string, out, errs io.Writer) (*cli, *kong.Context, error) {
-	c, parsed, err := parseWith(nil, args, out, errs)
+func parse(args []string, w world) (*cli, *kong.Context, error) {
+	c, parsed, err := parseWith(nil, args, w)
 	if err != nil || parsed == nil {
 		return c, parsed, err
 	}
@@ -59,27 +60,32 @@ func parse(args []string, out, errs io.Writer) (*cli, *kong.Context, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, parsed, err = parseWith(file, args, out, errs)
+	c, parsed, err = parseWith(file, args, w)
 	if c != nil {
-		c.Serve.Users, c.Serve.Roles = file.Users, file.Roles
+		c.Serve.Config.Users, c.Serve.Config.Roles = file.Users, file.Roles
 	}
 	return c, parsed, err
 }
 
-func parseWith(file *server.File, args []string, out, errs io.Writer) (*cli, *kong.Context, error) {
+func parseWith(file *server.File, args []string, w world) (*cli, *kong.Context, error) {
 	c := new(cli)
 	left := errors.New("help was printed")
 	options := []kong.Option{
 		kong.Name("glaux"),
 		kong.Description("A self-hosted Amazon Athena for Apache Spark."),
 		kong.DefaultEnvars("GLAUX"),
-		kong.Writers(out, errs),
+		kong.Writers(w.out, w.err),
 		kong.Exit(func(int) { panic(left) }), // kong knows no other way out of a help flag
 		kong.ShortUsageOnError(),
 	}
 	if file != nil {
 		options = append(options, kong.Resolvers(kong.ResolverFunc(
 			func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+				for _, name := range flag.Envs {
+					if w.getenv(name) != "" {
+						return nil, nil // the variable has been applied and is stronger
+					}
+				}
 				if v, ok := file.Value(flag.Name); ok {
 					return v, nil
 				}
@@ -121,7 +127,7 @@ func (cmd *where) settings(w world) (server.Config, error) {
 	if cmd.File != "" {
 		args = append(args, "--config="+cmd.File)
 	}
-	c, _, err := parse(args, w.out, w.err)
+	c, _, err := parse(args, w)
 	if err != nil {
 		return server.Config{}, err
 	}
@@ -132,7 +138,7 @@ func complete(c server.Config, w world) (server.Config, error) {
 	if err := c.Complete(w.getenv); err != nil {
 		return c, err
 	}
-	if err := c.Validate(); err != nil {
+	if err := c.Check(); err != nil {
 		return c, fmt.Errorf("cannot use this configuration:\n%w", err)
 	}
 	return c, nil
@@ -140,7 +146,7 @@ func complete(c server.Config, w world) (server.Config, error) {
 
 type serveCmd struct {
 	File string `name:"config" help:"YAML configuration file." placeholder:"FILE" type:"path"`
-	server.Config
+	Config server.Config `embed:""`
 }
 
 // Run runs the server until the process is told to end.

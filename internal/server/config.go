@@ -175,9 +175,10 @@ func socketDir(getenv func(string) string) string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("glaux-%d", os.Geteuid()))
 }
 
-// Validate reports every fault of a completed configuration at once, before
-// anything starts.
-func (c *Config) Validate() error {
+// Check reports every fault of a completed configuration at once, before
+// anything starts. (The command line's library calls a method named Validate
+// by itself, too early.)
+func (c *Config) Check() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 

@@ -24,7 +24,7 @@ func logLevel(name string) (slog.Level, error) {
 func newLogger(c *Config, to io.Writer) *slog.Logger {
 	level, err := logLevel(c.LogLevel)
 	if err != nil {
-		level = slog.LevelInfo // Validate refuses any other name
+		level = slog.LevelInfo // Check refuses any other name
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
