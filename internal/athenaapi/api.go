@@ -11,14 +11,16 @@ import (
 	"glaux/internal/calc"
 	"glaux/internal/ident"
 	"glaux/internal/session"
+	"glaux/internal/workgroup"
 )
 
 // API is what the operations stand on. All fields are required.
 type API struct {
-	Home     ident.Home
-	Pages    *ident.Pages // pagination tokens of every list
-	Sessions *session.Manager
-	Calcs    *calc.Manager
+	Home       ident.Home
+	Pages      *ident.Pages // pagination tokens of every list
+	Workgroups *workgroup.Manager
+	Sessions   *session.Manager
+	Calcs      *calc.Manager
 }
 
 // Operations returns the operation table of the service: every operation of
@@ -26,6 +28,7 @@ type API struct {
 func (a *API) Operations() ([]awsapi.Operation, error) {
 	all := make(map[string]awsapi.Handler)
 	for _, part := range []map[string]awsapi.Handler{
+		a.workgroupHandlers(),
 		a.sessionHandlers(),
 		a.calculationHandlers(),
 	} {

@@ -21,7 +21,7 @@ type Store interface {
 	// not called and nothing is written: with the same hash the calculation it
 	// made then is returned as it is now, and false; with another hash the
 	// error is session.ErrTokenUsed. session.ErrNotFound: no such session.
-	CreateCalculation(ctx context.Context, n New, begin func(*session.Session) error) (c Calculation, created bool, err error)
+	CreateCalculation(ctx context.Context, n Creation, begin func(*session.Session) error) (c Calculation, created bool, err error)
 	// Calculation returns one calculation, or ErrNotFound.
 	Calculation(ctx context.Context, account, id string) (Calculation, error)
 	// UpdateCalculation reads the row, lets change edit a copy, and writes
@@ -39,8 +39,8 @@ type Store interface {
 	Calculations(ctx context.Context, q Query) ([]Calculation, error)
 }
 
-// New is what CreateCalculation writes in one transaction.
-type New struct {
+// Creation is what CreateCalculation writes in one transaction.
+type Creation struct {
 	Calculation Calculation
 	Operation   string // the token's scope within the account, such as "StartCalculationExecution"
 	Token       string // the caller's idempotency token; empty: none

@@ -17,8 +17,8 @@ type Store interface {
 	// token. When the account has used the token for this operation before,
 	// nothing is written: with the same hash the session it made then is
 	// returned as it is now, and false; with another hash the error is
-	// ErrTokenUsed. After that come ErrTooMany and ErrNotebookBusy, as New says.
-	CreateSession(ctx context.Context, n New) (s Session, created bool, err error)
+	// ErrTokenUsed. After that come ErrTooMany and ErrNotebookBusy, as Creation says.
+	CreateSession(ctx context.Context, n Creation) (s Session, created bool, err error)
 	// Session returns the session of the key, or ErrNotFound.
 	Session(ctx context.Context, key Key) (Session, error)
 	// FindSession returns the session that callers know by id: the newest one
@@ -42,8 +42,8 @@ type Store interface {
 	NextEpoch(ctx context.Context) (uint64, error)
 }
 
-// New is what CreateSession writes in one transaction.
-type New struct {
+// Creation is what CreateSession writes in one transaction.
+type Creation struct {
 	Session   Session
 	ARN       string // of the session; the tags are kept under it
 	Tags      []workgroup.Tag

@@ -16,7 +16,7 @@ const (
 )
 
 // CreateCalculation implements calc.Store.
-func (db *DB) CreateCalculation(ctx context.Context, n calc.New, begin func(*session.Session) error) (calc.Calculation, bool, error) {
+func (db *DB) CreateCalculation(ctx context.Context, n calc.Creation, begin func(*session.Session) error) (calc.Calculation, bool, error) {
 	c := n.Calculation
 	c.Version = 1
 	doc, err := encodeCalculation(c)

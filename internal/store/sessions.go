@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"glaux/internal/session"
 	"glaux/internal/workgroup"
@@ -18,7 +19,7 @@ const (
 )
 
 // CreateSession implements session.Store.
-func (db *DB) CreateSession(ctx context.Context, n session.New) (session.Session, bool, error) {
+func (db *DB) CreateSession(ctx context.Context, n session.Creation) (session.Session, bool, error) {
 	s := n.Session
 	s.Version = 1
 	doc, err := encodeSession(s)
@@ -58,7 +59,7 @@ func (db *DB) CreateSession(ctx context.Context, n session.New) (session.Session
 }
 
 // admit asks whether a new session may be written.
-func admit(ctx context.Context, tx *sql.Tx, n session.New) error {
+func admit(ctx context.Context, tx *sql.Tx, n session.Creation) error {
 	if n.NeedsWorkgroup {
 		var there bool
 		err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM workgroups WHERE account = ? AND name = ?)",
@@ -144,7 +145,9 @@ func keepSession(s *session.Session, old session.Session) {
 
 // rounded is s as a later read would return it: times in UTC and microseconds.
 func rounded(s session.Session) session.Session {
-	s.Changed, s.IdleSince, s.EndedAt = fromMicros(micros(s.Changed)), fromMicros(micros(s.IdleSince)), fromMicros(micros(s.EndedAt))
+	for _, t := range []*time.Time{&s.Changed, &s.Spawned, &s.IdleSince, &s.EndedAt} {
+		*t = fromMicros(micros(*t))
+	}
 	for i := range s.Executors {
 		e := &s.Executors[i]
 		e.Added, e.Removed = fromMicros(micros(e.Added)), fromMicros(micros(e.Removed))

@@ -1,3 +1,3 @@
-// Package storetest holds the conformance suite of the store and a store in
+// Package storetest holds the conformance suite of the store, and a store in
 // memory that passes it too, for tests of the domain packages.
 package storetest

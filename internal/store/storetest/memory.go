@@ -105,7 +105,9 @@ func storedWorkgroup(w workgroup.Workgroup) workgroup.Workgroup {
 
 func storedSession(s session.Session) session.Session {
 	s = copyOf(s)
-	s.Created, s.Changed, s.IdleSince, s.EndedAt = stored(s.Created), stored(s.Changed), stored(s.IdleSince), stored(s.EndedAt)
+	for _, t := range []*time.Time{&s.Created, &s.Changed, &s.Spawned, &s.IdleSince, &s.EndedAt} {
+		*t = stored(*t)
+	}
 	for i := range s.Executors {
 		s.Executors[i].Added, s.Executors[i].Removed = stored(s.Executors[i].Added), stored(s.Executors[i].Removed)
 	}

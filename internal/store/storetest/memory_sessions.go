@@ -11,7 +11,7 @@ import (
 )
 
 // CreateSession implements session.Store.
-func (m *Memory) CreateSession(_ context.Context, n session.New) (session.Session, bool, error) {
+func (m *Memory) CreateSession(_ context.Context, n session.Creation) (session.Session, bool, error) {
 	if err := m.failed("CreateSession"); err != nil {
 		return session.Session{}, false, err
 	}
@@ -44,7 +44,7 @@ func (m *Memory) CreateSession(_ context.Context, n session.New) (session.Sessio
 }
 
 // admitLocked asks whether a new session may be written.
-func (m *Memory) admitLocked(n session.New) error {
+func (m *Memory) admitLocked(n session.Creation) error {
 	s, live := n.Session, 0
 	if _, ok := m.workgroups[workgroup.Resource{Account: s.Account, Workgroup: s.Workgroup}]; n.NeedsWorkgroup && !ok {
 		return workgroup.ErrNotFound
@@ -220,7 +220,7 @@ func (m *Memory) NextEpoch(context.Context) (uint64, error) {
 }
 
 // CreateCalculation implements calc.Store.
-func (m *Memory) CreateCalculation(ctx context.Context, n calc.New, begin func(*session.Session) error) (calc.Calculation, bool, error) {
+func (m *Memory) CreateCalculation(ctx context.Context, n calc.Creation, begin func(*session.Session) error) (calc.Calculation, bool, error) {
 	if err := m.failed("CreateCalculation"); err != nil {
 		return calc.Calculation{}, false, err
 	}
