@@ -196,6 +196,9 @@ func (c *chunked) read(p []byte) (int, error) {
 // trailers and returns io.EOF.
 func (c *chunked) openChunk() error {
 	line, err := c.line(maxChunkHead)
+	if errors.Is(err, errNoLine) {
+		return cutShort(io.ErrUnexpectedEOF)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,179 @@
+package access
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// CredentialsPath is where a driver asks for its credentials; the key of its
+// session follows.
+const CredentialsPath = "/_glaux/credentials/"
+
+// How long the credentials of a session live, and how much life is left when
+// new ones are handed out. The AWS SDK for Java v1 asks before every request
+// once less than 15 minutes are left.
+const (
+	agentLife  = time.Hour
+	agentRenew = 30 * time.Minute
+)
+
+// Executor is the execution role of a session that is alive.
+type Executor struct {
+	SessionID string // what callers use; part of the role session name
+	Workgroup string
+	RoleARN   string // execution role of the session or its workgroup
+}
+
+// ErrNoSession says that no live session has a key.
+var ErrNoSession = errors.New("no such live session")
+
+// Executors tells about sessions. It is implemented where sessions are kept.
+type Executors interface {
+	// Executor returns the execution role of the live session with the key,
+	// or ErrNoSession. Any other error means that it cannot be told now.
+	Executor(ctx context.Context, sessionKey string) (Executor, error)
+}
+
+// AgentToken returns what the driver of a session sends as its Authorization
+// header to the credentials endpoint. It is good as long as the session is.
+func (a *Authority) AgentToken(sessionKey string) string {
+	return a.ring.newest().agentToken(sessionKey)
+}
+
+func (k *dataKey) agentToken(sessionKey string) string {
+	return k.id + "." + base64.RawURLEncoding.EncodeToString(hmacOf(k.agents, sessionKey))
+}
+
+// agentTokenFits compares in constant time.
+func (a *Authority) agentTokenFits(sessionKey, token string) bool {
+	id, _, ok := strings.Cut(token, ".")
+	if !ok {
+		return false
+	}
+	k := a.ring.key(id)
+	return k != nil && hmac.Equal([]byte(k.agentToken(sessionKey)), []byte(token))
+}
+
+// ExecutorCredentials returns credentials of a session's execution role, under
+// the role session name AthenaExecutor-<session id>. They are the same until
+// less than half an hour is left.
+func (a *Authority) ExecutorCredentials(sessionKey string, x Executor) (Credentials, error) {
+	if c, ok := a.agent.get(sessionKey, x); ok {
+		return c, nil
+	}
+	who, err := a.AssumedRole(Caller{ARN: x.RoleARN}, x.RoleARN, "AthenaExecutor-"+x.SessionID)
+	if err != nil {
+		return Credentials{}, fmt.Errorf("cannot assume the execution role %q of session %q: %w", x.RoleARN, x.SessionID, err)
+	}
+	who.SessionKey, who.Workgroup = sessionKey, x.Workgroup
+	c, err := a.Issue(who, agentLife)
+	if err != nil {
+		return Credentials{}, err
+	}
+	a.agent.put(sessionKey, x, c)
+	return c, nil
+}
+
+// agentCache remembers what each session was given last.
+type agentCache struct {
+	mu    sync.Mutex
+	given map[string]given // by session key; guarded by mu
+}
+
+type given struct {
+	to Executor
+	c  Credentials
+}
+
+func (a *agentCache) get(key string, x Executor) (Credentials, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g, ok := a.given[key]
+	return g.c, ok && g.to == x && time.Until(g.c.Expires) >= agentRenew
+}
+
+func (a *agentCache) put(key string, x Executor, c Credentials) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.given == nil {
+		a.given = make(map[string]given)
+	}
+	for k, g := range a.given { // sessions that are gone stop asking
+		if time.Until(g.c.Expires) < agentRenew {
+			delete(a.given, k)
+		}
+	}
+	a.given[key] = given{x, c}
+}
+
+// credentialsReply is the body that the SDKs' container providers read.
+type credentialsReply struct {
+	AccessKeyID     string `json:"AccessKeyId"`
+	SecretAccessKey string `json:"SecretAccessKey"`
+	Token           string `json:"Token"`
+	Expiration      string `json:"Expiration"`
+	RoleARN         string `json:"RoleArn"`
+}
+
+// CredentialsHandler serves GET CredentialsPath + session key to the drivers,
+// in the form of the SDKs' container credentials provider.
+func (a *Authority) CredentialsHandler(sessions Executors) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "application/json")
+		key, ok := strings.CutPrefix(r.URL.Path, CredentialsPath)
+		switch {
+		case !ok || key == "" || strings.Contains(key, "/"):
+			refuse(w, http.StatusNotFound, "NotFound", "no such page")
+			return
+		case r.Method != http.MethodGet:
+			w.Header().Set("Allow", http.MethodGet)
+			refuse(w, http.StatusMethodNotAllowed, "MethodNotAllowed", "only GET is answered here")
+			return
+		}
+		auth := r.Header["Authorization"]
+		if len(auth) != 1 || !a.agentTokenFits(key, auth[0]) {
+			refuse(w, http.StatusUnauthorized, "AccessDenied", "the authorization token is not the one of this session")
+			return
+		}
+		x, err := sessions.Executor(r.Context(), key)
+		if errors.Is(err, ErrNoSession) {
+			refuse(w, http.StatusGone, "SessionEnded", "the session has ended")
+			return
+		}
+		var c Credentials
+		if err == nil {
+			c, err = a.ExecutorCredentials(key, x)
+		}
+		if err != nil {
+			refuse(w, http.StatusServiceUnavailable, "Unavailable", "credentials cannot be made at the moment")
+			return
+		}
+		text, err := json.Marshal(credentialsReply{
+			AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, Token: c.SessionToken,
+			Expiration: c.Expires.Format(time.RFC3339), RoleARN: x.RoleARN,
+		})
+		if err != nil {
+			refuse(w, http.StatusInternalServerError, "InternalFailure", "credentials cannot be made")
+			return
+		}
+		_, _ = w.Write(text) // a client that has gone needs no answer
+	})
+}
+
+// refuse answers in the form the SDKs' container providers show to people.
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct { // a client that has gone needs no answer
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}{code, message})
+}
