@@ -1,0 +1,85 @@
+# What every target needs beside Go, Python 3.11, JDK 17, Maven and make it
+# fetches by itself, pinned, into build/. CONTRIBUTING.md says more.
+
+GO        ?= go
+PYTHON    ?= python3.11
+MVN       ?= mvn
+DATA_DIR  ?=
+GOLANGCI  := v2.15.0
+BUILD     := build
+VENV      := $(BUILD)/venv/$(shell sha256sum test/compat/requirements.txt 2>/dev/null | cut -c1-12)
+LINT      := $(BUILD)/tools/golangci-lint-$(GOLANGCI)
+SOURCES   := $(shell find cmd internal -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find internal -type f -not -name '*.go' 2>/dev/null) go.mod go.sum
+JAVA      := $(shell find runtime/java/src -type f 2>/dev/null) runtime/java/pom.xml
+
+.PHONY: all build run demo test bench lint fmt fmt-check generate check-generate lock clean
+.DELETE_ON_ERROR:
+all: build
+
+## build: bin/glaux, bin/glaux-shim and the driver jar
+build: bin/glaux bin/glaux-shim bin/glaux-driver.jar
+
+bin/glaux: $(SOURCES)
+	$(GO) build -trimpath -o $@ ./cmd/glaux
+
+bin/glaux-shim: $(SOURCES)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/glaux-shim
+
+bin/glaux-driver.jar: $(JAVA)
+	$(MVN) -q -B -ntp -f runtime/java/pom.xml package
+	@mkdir -p bin
+	cp runtime/java/target/glaux-driver.jar $@
+
+## run: builds, fetches the Spark runtime, starts the server and says how to connect
+run: build
+	bin/glaux runtime install $(if $(DATA_DIR),--dir $(DATA_DIR)/runtime)
+	bin/glaux serve $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+
+## demo: a real session by boto3 on free ports and a temporary directory
+demo: build $(VENV)/ok
+	$(VENV)/bin/python test/demo/demo.py
+
+## test: everything CI runs
+test: build $(VENV)/ok $(LINT)
+	GO=$(GO) PYTHON=$(PYTHON) VENV=$(VENV) LINT=$(LINT) GOFMT=$$($(GO) env GOROOT)/bin/gofmt bash test/all.sh
+
+## bench: the benchmark tables
+bench: build $(VENV)/ok
+	bash test/bench.sh
+
+## lint, fmt: what the style rules say
+lint: $(LINT)
+	$(LINT) run ./...
+
+fmt:
+	$$($(GO) env GOROOT)/bin/gofmt -w cmd internal bench test
+
+fmt-check:
+	@out=$$($$($(GO) env GOROOT)/bin/gofmt -l cmd internal bench test); [ -z "$$out" ] || { echo "not formatted: $$out"; exit 1; }
+
+## generate, check-generate: constraint tables and operation lists from the pinned model
+generate:
+	$(GO) run ./internal/awsapi/modelgen
+
+check-generate:
+	$(GO) run ./internal/awsapi/modelgen -check
+
+## lock: pins test/compat/requirements.in with hashes
+lock:
+	$(PYTHON) -m venv $(BUILD)/lock
+	$(BUILD)/lock/bin/pip install -q pip-tools==$(shell cat test/compat/pip-tools.txt)
+	cd test/compat && ../../$(BUILD)/lock/bin/pip-compile -q --generate-hashes --strip-extras --no-emit-find-links --no-emit-index-url --allow-unsafe --no-header -o requirements.txt requirements.in
+
+$(LINT):
+	@mkdir -p $(BUILD)/tools/tmp
+	GOBIN=$(abspath $(BUILD)/tools/tmp) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	mv $(BUILD)/tools/tmp/golangci-lint $@
+
+$(VENV)/ok: test/compat/requirements.txt
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r test/compat/requirements.txt
+	touch $@
+
+clean:
+	rm -rf bin $(BUILD) runtime/java/target
