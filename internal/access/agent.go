@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -124,8 +125,9 @@ type credentialsReply struct {
 }
 
 // CredentialsHandler serves GET CredentialsPath + session key to the drivers,
-// in the form of the SDKs' container credentials provider.
-func (a *Authority) CredentialsHandler(sessions Executors) http.Handler {
+// in the form of the SDKs' container credentials provider. Failures of the
+// server itself go to log.
+func (a *Authority) CredentialsHandler(sessions Executors, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Content-Type", "application/json")
@@ -154,6 +156,7 @@ func (a *Authority) CredentialsHandler(sessions Executors) http.Handler {
 			c, err = a.ExecutorCredentials(key, x)
 		}
 		if err != nil {
+			log.LogAttrs(r.Context(), slog.LevelError, "cannot give a session its credentials", slog.String("session", key), slog.Any("error", err))
 			refuse(w, http.StatusServiceUnavailable, "Unavailable", "credentials cannot be made at the moment")
 			return
 		}

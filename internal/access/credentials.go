@@ -231,17 +231,16 @@ func (a *Authority) authenticate(r *http.Request, want sigv4.Want) (Caller, *sig
 	return id.caller, v, nil
 }
 
-// Limits of temporary credentials.
-const (
-	MinLife  = 15 * time.Minute // of an assumed role
-	MaxLife  = 12 * time.Hour   // of an assumed role
-	roleBits = "assumed-role/"
-)
-
 var (
 	sessionNameForm = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 	roleARNForm     = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::([0-9]{12}):role/((?:[\x21-\x2e\x30-\x7e]+/)*)([\w+=,.@-]{1,64})$`)
 )
+
+// IsRoleARN reports whether text is the ARN of a role of any account.
+func IsRoleARN(text string) bool { return roleARNForm.MatchString(text) }
+
+// Temporary reports whether an access key id is one of a temporary key.
+func Temporary(accessKeyID string) bool { return strings.HasPrefix(accessKeyID, temporary) }
 
 // AssumedRole returns the caller that a role becomes under a session name.
 // Any well-formed role ARN of the account is a role. The fault is Denied, with
@@ -253,7 +252,7 @@ func (a *Authority) AssumedRole(who Caller, roleARN, sessionName string) (Caller
 	}
 	return Caller{
 		Account: a.home.Account,
-		ARN:     "arn:" + a.home.Partition + ":sts::" + a.home.Account + ":" + roleBits + m[4] + "/" + sessionName,
+		ARN:     "arn:" + a.home.Partition + ":sts::" + a.home.Account + ":assumed-role/" + m[4] + "/" + sessionName,
 		UserID:  a.uniqueID("AROA", roleARN) + ":" + sessionName,
 		Role:    roleARN,
 	}, nil
@@ -264,7 +263,7 @@ func (a *Authority) AssumedRole(who Caller, roleARN, sessionName string) (Caller
 // written down nowhere; false for others.
 func (a *Authority) KeyAccount(accessKeyID string) (string, bool) {
 	_, ok := a.users[accessKeyID]
-	if !ok && !(strings.HasPrefix(accessKeyID, temporary) && len(accessKeyID) == 20) {
+	if !ok && (!Temporary(accessKeyID) || len(accessKeyID) != 20) {
 		return "", false
 	}
 	return a.home.Account, true

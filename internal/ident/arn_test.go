@@ -1,0 +1,30 @@
+package ident
+
+import "testing"
+
+func TestParseUndoesWhatMadeTheARN(t *testing.T) {
+	t.Parallel()
+	h := Home{Partition: "aws", Region: "us-east-1", Account: "000000000000"}
+	for arn, want := range map[string]Resource{
+		h.Workgroup("spark"):              {Workgroup: "spark"},
+		h.Session("spark", "s1"):          {Workgroup: "spark", Session: "s1"},
+		h.Calculation("spark", "s1", "c"): {Workgroup: "spark", Session: "s1", Calculation: "c"},
+		h.Catalog("AwsDataCatalog"):       {Catalog: "AwsDataCatalog"},
+	} {
+		if got, ok := h.Parse(arn); !ok || got != want {
+			t.Errorf("%s: got %+v, %v; want %+v", arn, got, ok, want)
+		}
+	}
+	for _, arn := range []string{
+		"", "arn:aws:athena:us-east-1:000000000000:", "arn:aws:athena:us-east-1:000000000000:workgroup",
+		"arn:aws:athena:us-east-1:000000000000:workgroup/", "arn:aws:athena:us-east-1:000000000000:session/x",
+		"arn:aws:athena:us-east-1:000000000000:workgroup/a/b", "arn:aws:athena:us-east-1:000000000000:workgroup/a/session/",
+		"arn:aws:athena:us-east-1:000000000000:workgroup/a/session/b/c", "arn:aws:athena:eu-west-1:000000000000:workgroup/a",
+		"arn:aws:athena:us-east-1:000000000001:workgroup/a", "arn:aws:glue:us-east-1:000000000000:workgroup/a",
+		"arn:aws:athena:us-east-1:000000000000:datacatalog/a/b", "arn:aws:athena:us-east-1:000000000000:workgroup/a/session/b/calculation/c/d/e",
+	} {
+		if got, ok := h.Parse(arn); ok {
+			t.Errorf("%q: got %+v, want a refusal", arn, got)
+		}
+	}
+}
