@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -62,9 +61,9 @@ type Config struct {
 	// IdleTimeout is for sessions that ask for none: 1 minute to 8 hours.
 	IdleTimeout time.Duration `help:"Idle timeout of sessions that ask for none." default:"20m" yaml:"idle-timeout"`
 	// Orphaned is how long a session lives without a server before it ends itself.
-	Orphaned time.Duration `help:"A session ends itself when no server came back for so long." default:"1h" yaml:"orphaned"`
+	Orphaned time.Duration `help:"A session ends itself when no server came back for so long." default:"24h" yaml:"orphaned"`
 	// Retention is how long ended sessions and their calculations stay listed.
-	Retention time.Duration `help:"How long ended sessions stay listed." default:"720h" yaml:"retention"`
+	Retention time.Duration `help:"How long ended sessions stay listed." default:"1080h" yaml:"retention"`
 	// MaxOutput is how many bytes of each output stream of a calculation are kept.
 	MaxOutput int64 `help:"Bytes kept of each output stream of a calculation." default:"268435456" yaml:"max-output"`
 	// SessionUIDs is the first of a range of 60,000 user ids, one for each
@@ -105,19 +104,26 @@ type User struct {
 	Name      string `yaml:"name"`
 	AccessKey string `yaml:"access-key"` // 16 to 128 of A-Z a-z 0-9 _
 	SecretKey string `yaml:"secret-key"` // at least 16 characters
+	Allow     []Rule `yaml:"allow"`      // empty: everything
 }
 
-// Role is a role of the account.
+// Role is a role of the account with rules of its own. Every other well-formed
+// role ARN of the account may be assumed too and has the default rules.
 type Role struct {
-	Name string `yaml:"name"`
+	Name  string `yaml:"name"`
+	Allow []Rule `yaml:"allow"` // empty: the default rules
+}
+
+// Rule permits actions on resources. In both, * stands for any text.
+type Rule struct {
+	Actions   []string `yaml:"actions"`
+	Resources []string `yaml:"resources"` // ARNs; empty: all
 }
 
 var (
 	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
 	bucketForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	keyForm     = regexp.MustCompile(`^\w{16,128}$`)
-	nameForm    = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
 )
 
 // Complete fills in the defaults that depend on the environment or on other
@@ -176,7 +182,7 @@ func socketDir(getenv func(string) string) string {
 }
 
 // Check reports every fault of a completed configuration at once, before
-// anything starts. (The command line's library calls a method named Validate
+// anything starts; users and roles are checked by package access, as the next step. (The command line's library calls a method named Validate
 // by itself, too early.)
 func (c *Config) Check() error {
 	var faults []error
@@ -235,21 +241,6 @@ func (c *Config) Check() error {
 		if c.S3.AccessKey == "" || c.S3.SecretKey == "" {
 			bad("s3-endpoint needs s3-access-key and s3-secret-key")
 		}
-	}
-	keys := map[string]bool{}
-	for i, u := range c.Users {
-		match(nameForm, fmt.Sprintf("users[%d].name", i), u.Name)
-		match(keyForm, fmt.Sprintf("users[%d].access-key", i), u.AccessKey)
-		if len(u.SecretKey) < 16 {
-			bad("cannot use users[%d].secret-key: it has fewer than 16 characters", i)
-		}
-		if keys[u.AccessKey] {
-			bad("cannot use users[%d].access-key twice", i)
-		}
-		keys[u.AccessKey] = true
-	}
-	for i, r := range c.Roles {
-		match(nameForm, fmt.Sprintf("roles[%d].name", i), strings.TrimPrefix(r.Name, "/"))
 	}
 	return errors.Join(faults...)
 }

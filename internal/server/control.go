@@ -42,11 +42,11 @@ func (s *Server) controlHandler() http.Handler {
 
 // environment returns what a client needs to talk to this server as root.
 func (s *Server) environment() []variable {
-	key, secret := s.parts.root()
+	root := s.parts.root()
 	return []variable{
 		{"AWS_ENDPOINT_URL", s.base},
-		{"AWS_ACCESS_KEY_ID", key},
-		{"AWS_SECRET_ACCESS_KEY", secret},
+		{"AWS_ACCESS_KEY_ID", root.AccessKeyID},
+		{"AWS_SECRET_ACCESS_KEY", root.SecretAccessKey},
 		{"AWS_DEFAULT_REGION", s.cfg.Region},
 		{"AWS_REGION", s.cfg.Region},
 		{"AWS_EC2_METADATA_DISABLED", "true"},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,7 +29,7 @@ func ReadFile(path string) (*File, error) {
 	var known Config
 	strict := yaml.NewDecoder(bytes.NewReader(text))
 	strict.KnownFields(true)
-	if err := strict.Decode(&known); err != nil && err != io.EOF {
+	if err := strict.Decode(&known); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("cannot use configuration %s: %w", path, err)
 	}
 	var tree map[string]any

@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"glaux/internal/awsapi"
 )
 
 // meter counts what /metrics shows. It never touches the store's write path.
@@ -47,4 +49,8 @@ func (m *meter) handler() http.Handler {
 	return mux
 }
 
-func statusText(code int) string { return strconv.Itoa(code) }
+// Observe counts a finished API request.
+func (m *meter) Observe(r *awsapi.Record) {
+	m.requests.WithLabelValues(r.Service, r.Operation, strconv.Itoa(r.Status), r.Code).Inc()
+	m.latency.WithLabelValues(r.Service, r.Operation).Observe(r.Duration.Seconds())
+}

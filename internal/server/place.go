@@ -133,11 +133,11 @@ func (p place) listenUnix(path string) (net.Listener, error) {
 	}
 	l.SetUnlinkOnClose(false) // its name changes below; removal is by remove
 	if err := os.Chmod(first, 0o600); err != nil {
-		l.Close()
+		_ = l.Close() // the first failure is the one to tell
 		return nil, fmt.Errorf("cannot protect a socket: %w", err)
 	}
 	if err := os.Rename(first, path); err != nil {
-		l.Close()
+		_ = l.Close()
 		return nil, fmt.Errorf("cannot put a socket into place: %w", err)
 	}
 	return l, nil

@@ -133,7 +133,7 @@ func (s *Server) serve(ctx context.Context) error {
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 	behind, work := errgroup.WithContext(work)
-	s.parts.run(behind, work)
+	s.parts.run(work, behind)
 
 	front, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	var servers []*http.Server
