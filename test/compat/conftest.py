@@ -1,0 +1,208 @@
+"""Released clients against the built binary.
+
+The fixtures start bin/glaux in a temporary directory, with the Spark runtime
+that GLAUX_TEST_RUNTIME names (make test installs it once below build/).
+"""
+
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import boto3
+import pytest
+from botocore.config import Config
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GLAUX = ROOT / "bin" / "glaux"
+RUNTIME = pathlib.Path(os.environ.get("GLAUX_TEST_RUNTIME", ROOT / "build" / "runtime"))
+DONE = ("COMPLETED", "FAILED", "CANCELED")
+GONE = ("TERMINATED", "FAILED", "DEGRADED")
+
+
+def wait_for(what, timeout, probe, every=0.02):
+    """Return the first true value of probe(), or fail naming what was awaited."""
+    end = time.monotonic() + timeout
+    while True:
+        value = probe()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        time.sleep(every)
+
+
+class Server:
+    """One server process and the data directory that outlives it."""
+
+    def __init__(self, tmp, *args):
+        self.tmp = pathlib.Path(tmp)
+        self.data = self.tmp / "data"
+        self.args = args
+        self.process = None
+        self.listen = "127.0.0.1:0"
+        self.log = open(self.tmp / "server.log", "ab")
+
+    def start(self):
+        ready = self.tmp / "ready"
+        ready.unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            [GLAUX, "serve", "--listen", self.listen, "--data-dir", self.data, "--ready-file", ready,
+             "--runtime-dir", RUNTIME, *self.args],
+            stderr=self.log, start_new_session=True)
+
+        def is_ready():
+            assert self.process.poll() is None, (self.tmp / "server.log").read_text()[-4000:]
+            return ready.exists()
+
+        wait_for("server is ready", 30, is_ready)
+        lines = ready.read_text().splitlines()
+        self.url = lines[0]
+        self.names = dict(line.split("=", 1) for line in lines[1:])
+        self.listen = self.url.split("://")[1]  # a restart keeps the address
+        text = subprocess.check_output([GLAUX, "env", "--data-dir", self.data], text=True)
+        self.env = {}
+        for line in text.splitlines():
+            word = shlex.split(line)
+            assert word[0] == "export", line
+            name, value = word[1].split("=", 1)
+            self.env[name] = value
+        return self
+
+    def kill(self, sig=signal.SIGKILL):
+        self.process.send_signal(sig)
+        return self.process.wait(30)
+
+    def stop(self):
+        out = subprocess.run([GLAUX, "stop", "--data-dir", self.data], text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        if self.process is not None:
+            self.process.wait(30)
+        return out
+
+    def client(self, service, **more):
+        e = self.env
+        keys = dict(aws_access_key_id=e["AWS_ACCESS_KEY_ID"], aws_secret_access_key=e["AWS_SECRET_ACCESS_KEY"])
+        keys.update(more)
+        return boto3.client(service, endpoint_url=self.url, region_name=e["AWS_REGION"],
+                            config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"},
+                                          read_timeout=60), **keys)
+
+    def run(self, *command, timeout=120, check=True, **more):
+        """Run a client program with nothing but what "glaux env" says."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        env.update(self.env)
+        env["AWS_PAGER"] = ""
+        out = subprocess.run([str(c) for c in command], env=env, text=True, timeout=timeout, cwd=self.tmp,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
+        if check:
+            assert out.returncode == 0, f"{command}: {out.stdout}\n{out.stderr}"
+        return out
+
+    def aws(self, *args, **more):
+        """Run the AWS CLI and return what it prints, as JSON where it is."""
+        out = self.run(pathlib.Path(sys.executable).parent / "aws", *args, **more)
+        if more.get("check") is False:
+            return out
+        return json.loads(out.stdout) if out.stdout.strip().startswith(("{", "[")) else out.stdout
+
+
+class Spark:
+    """One session, and calculations in it."""
+
+    def __init__(self, server, workgroup="spark", **request):
+        self.server = server
+        self.athena = server.client("athena")
+        self.s3 = server.client("s3")
+        request.setdefault("EngineConfiguration", {"MaxConcurrentDpus": 2})
+        self.id = self.athena.start_session(WorkGroup=workgroup, **request)["SessionId"]
+
+    def status(self):
+        return self.athena.get_session_status(SessionId=self.id)["Status"]
+
+    def wait(self, *states, timeout=120):
+        states = states or ("IDLE",)
+
+        def reached():
+            s = self.status()
+            if s["State"] in states:
+                return s
+            assert s["State"] not in ("FAILED", "TERMINATED"), s
+            return None
+
+        return wait_for(f"session is {states}", timeout, reached)
+
+    def start(self, code, **more):
+        return self.athena.start_calculation_execution(SessionId=self.id, CodeBlock=code, **more)["CalculationExecutionId"]
+
+    def state(self, calc):
+        return self.athena.get_calculation_execution_status(CalculationExecutionId=calc)["Status"]["State"]
+
+    def finish(self, calc, timeout=120):
+        wait_for(f"calculation {calc} ends", timeout, lambda: self.state(calc) in DONE)
+        return self.athena.get_calculation_execution(CalculationExecutionId=calc)
+
+    def object(self, uri):
+        bucket, key = uri.removeprefix("s3://").split("/", 1)
+        return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+    def run(self, code, timeout=120, state="COMPLETED"):
+        """Run code to its end; return its stdout and the whole reply."""
+        got = self.finish(self.start(code), timeout)
+        assert got["Status"]["State"] == state, (
+            got["Status"], self.object(got["Result"]["StdErrorS3Uri"]).decode()[-4000:] if got.get("Result") else "")
+        out = self.object(got["Result"]["StdOutS3Uri"]).decode() if got.get("Result") else ""
+        # The session is IDLE again by the time its calculation is over.
+        return out, got
+
+    def end(self):
+        self.athena.terminate_session(SessionId=self.id)
+        wait_for("session has ended", 60, lambda: self.status()["State"] in ("TERMINATED", "FAILED"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A server that every test may use and none may end."""
+    s = Server(tmp_path_factory.mktemp("glaux")).start()
+    yield s
+    out = s.stop()
+    assert out.returncode == 0, out.stdout
+
+
+@pytest.fixture
+def own_server(tmp_path):
+    """A server of the test's own, which it may kill."""
+    s = Server(tmp_path)
+    yield s.start()
+    s.stop()
+    if s.process.poll() is None:
+        s.kill()
+
+
+@pytest.fixture(scope="session")
+def athena(server):
+    return server.client("athena")
+
+
+@pytest.fixture(scope="session")
+def s3(server):
+    return server.client("s3")
+
+
+@pytest.fixture(scope="session")
+def bucket(s3):
+    s3.create_bucket(Bucket="compat-data")
+    return "compat-data"
+
+
+@pytest.fixture(scope="module")
+def spark(server):
+    """An idle session for the tests of one file."""
+    s = Spark(server)
+    s.wait("IDLE")
+    yield s
+    s.end()
