@@ -89,12 +89,12 @@ func (r *formReader) indexes(prefix string) []int {
 			continue
 		}
 		digits, _, _ := strings.Cut(rest, ".")
-		if i, err := strconv.Atoi(digits); err == nil && i > 0 && !slices.Contains(found, i) {
+		if i, err := strconv.Atoi(digits); err == nil && i > 0 {
 			found = append(found, i)
 		}
 	}
 	slices.Sort(found)
-	return found
+	return slices.Compact(found)
 }
 
 // list reads Name.member.1, Name.member.2 and so on. Gaps close.

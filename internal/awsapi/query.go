@@ -84,6 +84,10 @@ type Query struct {
 	rows map[string]QueryOperation // by Action and Version, see queryKey
 }
 
+// maxForm is the longest form accepted, in bytes: far more than any STS
+// operation needs, and little enough to read its keys several times.
+const maxForm = 1 << 20
+
 // queryKey is how a row is found.
 func queryKey(name, version string) string { return name + "@" + version }
 
@@ -92,8 +96,8 @@ func NewQuery(rows []QueryOperation, o Options) (*Query, error) {
 	if o.Authenticator == nil || o.Log == nil {
 		return nil, errors.New("cannot dispatch requests without an authenticator and a log")
 	}
-	if o.MaxBody == 0 {
-		o.MaxBody = DefaultMaxBody
+	if o.MaxBody == 0 || o.MaxBody > maxForm {
+		o.MaxBody = maxForm
 	}
 	q := &Query{Options: o, rows: make(map[string]QueryOperation)}
 	for _, row := range rows {
