@@ -24,12 +24,7 @@ func (db *DB) CreateCalculation(ctx context.Context, n calc.Creation, begin func
 		return calc.Calculation{}, false, err
 	}
 	for {
-		earlier, err := findToken(ctx, db.read, c.Account, n.Operation, n.Token, n.Hash)
-		if err != nil {
-			return calc.Calculation{}, false, err
-		}
-		if earlier != nil {
-			c, err := db.calculation(ctx, earlier.calculation)
+		if c, used, err := db.usedFor(ctx, n); used || err != nil {
 			return c, false, err
 		}
 		old, err := db.Session(ctx, c.Session)
@@ -37,8 +32,13 @@ func (db *DB) CreateCalculation(ctx context.Context, n calc.Creation, begin func
 			return calc.Calculation{}, false, err
 		}
 		s := old
-		if err := begin(&s); err != nil {
-			return calc.Calculation{}, false, err
+		if refused := begin(&s); refused != nil {
+			// Between the two reads somebody may have used the token, which is
+			// then why begin refuses.
+			if c, used, err := db.usedFor(ctx, n); used || err != nil {
+				return c, false, err
+			}
+			return calc.Calculation{}, false, refused
 		}
 		keepSession(&s, old)
 		err = db.inTx(ctx, func(tx *sql.Tx) error {
@@ -59,6 +59,7 @@ func (db *DB) CreateCalculation(ctx context.Context, n calc.Creation, begin func
 			}
 			return putToken(ctx, tx, token{c.Account, n.Operation, n.Token, n.Hash, micros(c.Submitted), c.Session, c.ID})
 		})
+		db.sessions.forget(c.Session)
 		switch {
 		case errors.Is(err, errStale):
 			continue
@@ -67,6 +68,16 @@ func (db *DB) CreateCalculation(ctx context.Context, n calc.Creation, begin func
 		}
 		return roundedCalculation(c), true, nil
 	}
+}
+
+// usedFor returns the calculation that the token of n made before.
+func (db *DB) usedFor(ctx context.Context, n calc.Creation) (calc.Calculation, bool, error) {
+	earlier, err := findToken(ctx, db.read, n.Calculation.Account, n.Operation, n.Token, n.Hash)
+	if err != nil || earlier == nil {
+		return calc.Calculation{}, false, err
+	}
+	c, err := db.calculation(ctx, earlier.calculation)
+	return c, err == nil, err
 }
 
 // Calculation implements calc.Store.
@@ -138,6 +149,7 @@ func (db *DB) EndCalculation(ctx context.Context, id string, change func(*calc.C
 			}
 			return swapSession(ctx, tx.StmtContext(ctx, db.putSession), s, oldSession.Version)
 		})
+		db.sessions.forget(s.Key)
 		switch {
 		case errors.Is(err, errStale):
 			continue

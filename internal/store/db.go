@@ -40,6 +40,9 @@ type DB struct {
 	write *sql.DB // one connection
 	read  *sql.DB // a pool that cannot write
 	stmts
+
+	workgroups cache[workgroupKey, workgroup.Workgroup]
+	sessions   cache[session.Key, session.Session]
 }
 
 // The interfaces of the domain that a DB satisfies.
@@ -60,6 +63,7 @@ type stmts struct {
 // nothing here keeps a second server out.
 func Open(ctx context.Context, path string) (*DB, error) {
 	db := &DB{}
+	db.workgroups.clone, db.sessions.clone = cloneWorkgroup, cloneSession
 	if err := db.open(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot open store %q: %w", path, err), db.Close())
 	}

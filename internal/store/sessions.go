@@ -31,6 +31,7 @@ func (db *DB) CreateSession(ctx context.Context, n session.Creation) (session.Se
 		return session.Session{}, false, err
 	}
 	created, made := true, s.Key
+	defer db.sessions.forget(s.Key)
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
 		earlier, err := findToken(ctx, tx, s.Account, n.Operation, n.Token, n.Hash)
 		if err != nil {
@@ -96,11 +97,22 @@ func admit(ctx context.Context, tx *sql.Tx, n session.Creation) error {
 
 // Session implements session.Store.
 func (db *DB) Session(ctx context.Context, key session.Key) (session.Session, error) {
-	return oneSession(string(key), db.getSession.QueryRowContext(ctx, key))
+	return db.sessions.get(key, func() (session.Session, error) {
+		return oneSession(string(key), db.getSession.QueryRowContext(ctx, key))
+	})
 }
 
 // FindSession implements session.Store.
 func (db *DB) FindSession(ctx context.Context, account string, face session.Face, id string) (session.Session, error) {
+	if face == session.Athena { // whose public id is the key
+		s, err := db.Session(ctx, session.Key(id))
+		if err == nil && s.Account == account && s.Face == face && s.ID == id {
+			return s, nil
+		}
+		if err != nil && !errors.Is(err, session.ErrNotFound) {
+			return session.Session{}, err
+		}
+	}
 	return oneSession(id, db.findSession.QueryRowContext(ctx, account, face, id))
 }
 
@@ -122,12 +134,13 @@ func (db *DB) UpdateSession(ctx context.Context, key session.Key, change func(*s
 		if err != nil {
 			return session.Session{}, err
 		}
-		s := old // a fresh copy: nothing else holds what was just decoded
+		s := old // a copy of our own already
 		if err := change(&s); err != nil {
 			return session.Session{}, err
 		}
 		keepSession(&s, old)
 		err = swapSession(ctx, db.putSession, s, old.Version)
+		db.sessions.forget(key)
 		switch {
 		case errors.Is(err, errStale):
 			continue
@@ -196,6 +209,7 @@ func (db *DB) Sessions(ctx context.Context, q session.Query) ([]session.Session,
 // row, by their foreign keys.
 func (db *DB) DeleteSession(ctx context.Context, key session.Key) error {
 	r, err := db.write.ExecContext(ctx, "DELETE FROM sessions WHERE key = ? AND state = 'Ended'", key)
+	db.sessions.forget(key)
 	if err = swapped(r, err); err == nil {
 		return nil
 	}

@@ -23,6 +23,7 @@ func (db *DB) CreateWorkgroup(ctx context.Context, w workgroup.Workgroup, tags [
 	if err != nil {
 		return err
 	}
+	defer db.workgroups.forget(workgroupKey{w.Account, w.Name})
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		var taken, count int
 		err := tx.QueryRowContext(ctx, "SELECT count(*), count(CASE WHEN name = ? THEN 1 END) FROM workgroups WHERE account = ?",
@@ -46,14 +47,16 @@ func (db *DB) CreateWorkgroup(ctx context.Context, w workgroup.Workgroup, tags [
 
 // Workgroup implements workgroup.Store.
 func (db *DB) Workgroup(ctx context.Context, account, name string) (workgroup.Workgroup, error) {
-	w, err := scanWorkgroup(db.getWorkgroup.QueryRowContext(ctx, account, name))
-	if errors.Is(err, sql.ErrNoRows) {
-		return w, workgroup.ErrNotFound
-	}
-	if err != nil {
-		return w, fmt.Errorf("cannot read workgroup %q: %w", name, err)
-	}
-	return w, nil
+	return db.workgroups.get(workgroupKey{account, name}, func() (workgroup.Workgroup, error) {
+		w, err := scanWorkgroup(db.getWorkgroup.QueryRowContext(ctx, account, name))
+		if errors.Is(err, sql.ErrNoRows) {
+			return w, workgroup.ErrNotFound
+		}
+		if err != nil {
+			return w, fmt.Errorf("cannot read workgroup %q: %w", name, err)
+		}
+		return w, nil
+	})
 }
 
 // UpdateWorkgroup implements workgroup.Store.
@@ -63,7 +66,7 @@ func (db *DB) UpdateWorkgroup(ctx context.Context, account, name string, change 
 		if err != nil {
 			return workgroup.Workgroup{}, err
 		}
-		w := old // a fresh copy: nothing else holds what was just decoded
+		w := old // a copy of our own already
 		if err := change(&w); err != nil {
 			return workgroup.Workgroup{}, err
 		}
@@ -74,6 +77,7 @@ func (db *DB) UpdateWorkgroup(ctx context.Context, account, name string, change 
 		}
 		err = swapped(db.write.ExecContext(ctx, "UPDATE workgroups SET version = ?, state = ?, doc = ? WHERE account = ? AND name = ? AND version = ?",
 			w.Version, w.State, doc, account, name, old.Version))
+		db.workgroups.forget(workgroupKey{account, name})
 		switch {
 		case errors.Is(err, errStale):
 			continue
@@ -86,6 +90,7 @@ func (db *DB) UpdateWorkgroup(ctx context.Context, account, name string, change 
 
 // DeleteWorkgroup implements workgroup.Store.
 func (db *DB) DeleteWorkgroup(ctx context.Context, account, name string) error {
+	defer db.workgroups.forget(workgroupKey{account, name})
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		var live int
 		err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sessions WHERE account = ? AND workgroup = ? AND state <> 'Ended' AND desired <> ?",

@@ -236,8 +236,11 @@ func (m *Memory) CreateCalculation(ctx context.Context, n calc.Creation, begin f
 			return calc.Calculation{}, false, err
 		}
 		s := storedSession(old)
-		if err := begin(&s); err != nil {
-			return calc.Calculation{}, false, err
+		if refused := begin(&s); refused != nil {
+			if c, ok, err := m.earlier(key, n.Hash); ok || err != nil {
+				return c, false, err
+			}
+			return calc.Calculation{}, false, refused
 		}
 		s = keptSession(s, old)
 		if err := checkSession(s, &old); err != nil {
