@@ -6,10 +6,9 @@ func TestParseUndoesWhatMadeTheARN(t *testing.T) {
 	t.Parallel()
 	h := Home{Partition: "aws", Region: "us-east-1", Account: "000000000000"}
 	for arn, want := range map[string]Resource{
-		h.Workgroup("spark"):              {Workgroup: "spark"},
-		h.Session("spark", "s1"):          {Workgroup: "spark", Session: "s1"},
-		h.Calculation("spark", "s1", "c"): {Workgroup: "spark", Session: "s1", Calculation: "c"},
-		h.Catalog("AwsDataCatalog"):       {Catalog: "AwsDataCatalog"},
+		h.Workgroup("spark"):        {Workgroup: "spark"},
+		h.Session("spark", "s1"):    {Workgroup: "spark", Session: "s1"},
+		h.Catalog("AwsDataCatalog"): {Catalog: "AwsDataCatalog"},
 	} {
 		if got, ok := h.Parse(arn); !ok || got != want {
 			t.Errorf("%s: got %+v, %v; want %+v", arn, got, ok, want)

@@ -17,6 +17,9 @@ type Pages struct{ key []byte }
 // ErrPage says that a pagination token was not made for this scope, or is none.
 var ErrPage = errors.New("cannot read pagination token")
 
+// MaxToken is the longest pagination token the API lets through, in characters.
+const MaxToken = 1024
+
 // pageMAC is how many bytes of the authenticator a token carries.
 const pageMAC = 16
 
@@ -36,13 +39,17 @@ func Scope(parts ...string) string {
 }
 
 // Seal returns the token for the cursor within the scope: letters, digits,
-// "-" and "_" only, 22 characters longer than four thirds of the cursor.
+// "-" and "_" only, 22 characters longer than four thirds of the cursor, which
+// must leave it within MaxToken: a cursor is at most 750 bytes.
 func (p *Pages) Seal(scope, cursor string) string {
 	return base64.RawURLEncoding.EncodeToString(append(p.mac(scope, cursor), cursor...))
 }
 
 // Open returns the cursor of a token that Seal made for the same scope, or ErrPage.
 func (p *Pages) Open(scope, token string) (string, error) {
+	if len(token) > MaxToken {
+		return "", ErrPage
+	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) < pageMAC {
 		return "", ErrPage
