@@ -1,0 +1,17 @@
+//go:build !linux
+
+package sandbox
+
+import (
+	"errors"
+	"syscall"
+)
+
+// Supported says whether this process can give sessions uids of their own.
+func Supported() bool { return false }
+
+// Attr returns the attributes with which Init is to be started.
+func Attr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+
+// Init is not there: processes are started directly.
+func Init(_, _ []string) error { return errors.New("cannot start sandbox: not on this system") }

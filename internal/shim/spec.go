@@ -1,0 +1,66 @@
+package shim
+
+import "time"
+
+// Spec is the content of spec.json: everything a shim is told about its
+// session. The file holds secrets and is readable by its owner only.
+type Spec struct {
+	Version   int           `json:"v"`
+	Key       string        `json:"key"`
+	Epoch     uint64        `json:"epoch"`
+	Dir       string        `json:"dir"`     // the session's directory
+	Socket    string        `json:"socket"`  // where the shim is spoken to
+	Agent     string        `json:"agent"`   // the server's socket for API and S3
+	Connect   string        `json:"connect"` // the socket the JVM serves Spark Connect on
+	JVM       Command       `json:"jvm"`
+	Python    Command       `json:"python"`
+	Args      []string      `json:"args,omitempty"` // sys.argv[1:] of the user's code
+	UID       int           `json:"uid"`            // of JVM and Python; meaningful when Sandboxed
+	Sandboxed bool          `json:"sandboxed"`      // run them as UID, behind the shim's init
+	ReadOnly  []string      `json:"ro,omitempty"`   // directories they need
+	Writable  []string      `json:"rw,omitempty"`
+	MaxOutput int64         `json:"maxOutput"`
+	Orphaned  time.Duration `json:"orphaned"`
+	Port      int           `json:"port"` // of the session's loopback address
+}
+
+// Command is one process to start.
+type Command struct {
+	Path string   `json:"path"`
+	Args []string `json:"args"` // without the program's name
+	Env  []string `json:"env"`  // all of it
+	Dir  string   `json:"dir"`
+}
+
+// Names of files in a session's directory.
+const (
+	SpecFile   = "spec.json"
+	StateFile  = "state.json" // stamps of the processes
+	ExitFile   = "exit.json"  // written last
+	LogFile    = "shim.log"   // the shim's own log
+	DriverOut  = "driver.stdout"
+	DriverErr  = "driver.stderr"
+	CellsDir   = "cells" // cells/<id>/{stdout,stderr,displays,record.json}
+	RecordFile = "record.json"
+)
+
+// The files a shim inherits.
+const (
+	FDAddress = 3 // listener of the session's loopback address
+	FDSocket  = 4 // listener of Spec.Socket
+)
+
+// ValidCell says whether id can name a cell; it becomes a file name.
+func ValidCell(id string) bool {
+	if id == "" || len(id) > 128 || id[0] == '.' {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}

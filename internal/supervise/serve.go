@@ -1,0 +1,285 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"glaux/internal/shim"
+)
+
+// maxConns bounds the connections of servers at one time.
+const maxConns = 256
+
+// serve answers servers until ctx ends, then gives what is open a moment to
+// hear of the end.
+func (s *Supervisor) serve(ctx context.Context, l net.Listener) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, maxConns)
+	wg.Go(func() {
+		<-ctx.Done()
+		l.Close()
+	})
+	ends, cancel := context.WithCancel(context.WithoutCancel(ctx)) // a moment longer than ctx
+	defer cancel()
+	wg.Go(func() {
+		<-ctx.Done()
+		select {
+		case <-time.After(time.Second):
+			cancel()
+		case <-ends.Done():
+		}
+	})
+	var conns sync.WaitGroup
+	for {
+		slots <- struct{}{}
+		conn, err := l.Accept()
+		if err != nil {
+			<-slots
+			if ctx.Err() != nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond) // out of files: those that are open will go
+			continue
+		}
+		conns.Go(func() {
+			defer func() { <-slots }()
+			s.serveConn(ends, conn.(*net.UnixConn))
+		})
+	}
+	conns.Wait()
+	cancel()
+	wg.Wait()
+}
+
+// serveConn answers one request.
+func (s *Supervisor) serveConn(ctx context.Context, conn *net.UnixConn) {
+	defer conn.Close()
+	if err := allowed(conn); err != nil {
+		s.log.Warn("refused a connection", "error", err)
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var q shim.Request
+	if err := shim.ReadFrame(conn, &q); err != nil {
+		return
+	}
+	conn.SetReadDeadline(time.Time{})
+	if code, text := s.admit(q); code != "" {
+		reply(conn, shim.Reply{Code: code, Text: text})
+		return
+	}
+	defer s.left()
+	if q.Op == shim.OpWatch || q.Op == shim.OpResult || q.Op == shim.OpOutput {
+		// These block; a server that goes away must be noticed meanwhile.
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer conn.Close()
+		wg.Go(func() {
+			var b [1]byte
+			conn.Read(b[:]) // returns when the server closes: it sends nothing more
+			cancel()
+		})
+	}
+	s.answer(ctx, conn, q)
+}
+
+// allowed refuses everyone but root and our own user.
+func allowed(conn *net.UnixConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	uid := -1
+	if cerr := raw.Control(func(fd uintptr) { uid, err = peerUID(int(fd)) }); cerr != nil {
+		return cerr
+	}
+	if err != nil {
+		return fmt.Errorf("cannot tell who connects: %w", err)
+	}
+	if uid != 0 && uid != os.Geteuid() {
+		return fmt.Errorf("uid %d may not speak to this shim", uid)
+	}
+	return nil
+}
+
+// admit checks version and epoch and counts the server in.
+func (s *Supervisor) admit(q shim.Request) (shim.Code, string) {
+	if q.Version != shim.Version {
+		return shim.Mismatch, fmt.Sprintf("this shim speaks version %d", shim.Version)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.Epoch < s.epoch {
+		return shim.Stale, fmt.Sprintf("epoch %d owns this driver", s.epoch)
+	}
+	if q.Epoch > s.epoch {
+		s.epoch = q.Epoch
+		s.tellLocked() // those of the older epoch look and leave
+	}
+	s.servers++
+	return "", ""
+}
+
+func (s *Supervisor) left() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.servers--
+	s.idle = time.Now()
+}
+
+func reply(conn *net.UnixConn, r shim.Reply) error {
+	r.Version = shim.Version
+	conn.SetWriteDeadline(time.Now().Add(30 * time.Second)) // a server that does not read is none
+	return shim.WriteFrame(conn, r)
+}
+
+// answer carries out one admitted request.
+func (s *Supervisor) answer(ctx context.Context, conn *net.UnixConn, q shim.Request) {
+	var r shim.Reply
+	switch q.Op {
+	case shim.OpStatus:
+		s.mu.Lock()
+		st := s.status
+		s.mu.Unlock()
+		r.Status = &st
+	case shim.OpWatch:
+		s.answerWatch(ctx, conn, q)
+		return
+	case shim.OpRun:
+		r.Code, r.Text = s.runCell(q.Cell, q.Code)
+	case shim.OpResult:
+		r = s.answerResult(ctx, q)
+	case shim.OpInterrupt:
+		r.Code = s.interrupt(q.Cell)
+	case shim.OpOutput:
+		s.answerOutput(ctx, conn, q)
+		return
+	case shim.OpDiscard:
+		r.Code = s.discard(q.Cell)
+	case shim.OpDial:
+		s.answerDial(ctx, conn, q)
+		return
+	case shim.OpStop:
+		s.asked(q.Force)
+	default:
+		r.Code, r.Text = shim.Bad, fmt.Sprintf("there is no operation %q", q.Op)
+	}
+	if ctx.Err() == nil {
+		reply(conn, r)
+	}
+}
+
+// answerWatch sends the status now and after every change; changes that come
+// while one is being sent become one.
+func (s *Supervisor) answerWatch(ctx context.Context, conn *net.UnixConn, q shim.Request) {
+	for {
+		s.mu.Lock()
+		st, changed, stale := s.status, s.changed, q.Epoch < s.epoch
+		s.mu.Unlock()
+		r := shim.Reply{Status: &st}
+		if stale {
+			r = shim.Reply{Code: shim.Stale}
+		}
+		if reply(conn, r) != nil || stale || st.Phase == shim.PhaseGone {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// answerResult waits for a cell's record.
+func (s *Supervisor) answerResult(ctx context.Context, q shim.Request) shim.Reply {
+	for {
+		s.mu.Lock()
+		c, changed, stale := s.cells[q.Cell], s.changed, q.Epoch < s.epoch
+		var rec *shim.Record
+		if c != nil {
+			rec = c.record
+		}
+		s.mu.Unlock()
+		switch {
+		case stale:
+			return shim.Reply{Code: shim.Stale}
+		case c == nil:
+			return shim.Reply{Code: shim.NoCell}
+		case rec != nil:
+			return shim.Reply{Record: rec}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return shim.Reply{Code: shim.Failed, Text: "the connection ended"}
+		}
+	}
+}
+
+// answerOutput follows a cell's stream.
+func (s *Supervisor) answerOutput(ctx context.Context, conn *net.UnixConn, q shim.Request) {
+	s.mu.Lock()
+	c := s.cells[q.Cell]
+	s.mu.Unlock()
+	if c == nil {
+		reply(conn, shim.Reply{Code: shim.NoCell})
+		return
+	}
+	sp := c.spools[q.Stream]
+	if sp == nil || q.Offset < 0 {
+		reply(conn, shim.Reply{Code: shim.Bad, Text: fmt.Sprintf("there is no stream %q", q.Stream)})
+		return
+	}
+	if reply(conn, shim.Reply{}) != nil {
+		return
+	}
+	conn.SetWriteDeadline(time.Time{}) // a reader may take its time: the spool is on disk
+	err := sp.Follow(ctx, q.Offset, conn)
+	if err == nil { // its end is told only once the record of it is there
+		select {
+		case <-c.ended:
+		case <-ctx.Done():
+		}
+		return
+	}
+	if ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+		s.log.Warn("cannot send output", "cell", q.Cell, "error", err)
+	}
+}
+
+// answerDial connects to a service and passes the socket.
+func (s *Supervisor) answerDial(ctx context.Context, conn *net.UnixConn, q shim.Request) {
+	fail := func(code shim.Code, text string) { reply(conn, shim.Reply{Code: code, Text: text}) }
+	if q.Service != "connect" {
+		fail(shim.Bad, fmt.Sprintf("there is no service %q", q.Service))
+		return
+	}
+	d := net.Dialer{Timeout: 5 * time.Second}
+	got, err := d.DialContext(ctx, "unix", s.spec.Connect)
+	if err != nil {
+		fail(shim.Failed, "cannot connect to "+filepath.Base(s.spec.Connect))
+		return
+	}
+	defer got.Close()
+	f, err := got.(*net.UnixConn).File()
+	if err != nil {
+		fail(shim.Failed, err.Error())
+		return
+	}
+	defer f.Close()
+	conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	if err := shim.SendFile(conn, shim.Reply{Version: shim.Version}, f); err != nil {
+		s.log.Warn("cannot pass a socket", "error", err)
+	}
+}
