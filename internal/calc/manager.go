@@ -1,4 +1,337 @@
 package calc
 
-// Manager runs calculations.
-type Manager struct{}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"glaux/internal/access"
+	"glaux/internal/engine"
+	"glaux/internal/fault"
+	"glaux/internal/ident"
+	"glaux/internal/session"
+)
+
+// Times within a calculation's life.
+const (
+	// settleFor is how long a calculation may run before its row says so.
+	settleFor = 50 * time.Millisecond
+	// retryEvery is how long a step waits before it is tried again.
+	retryEvery = 100 * time.Millisecond
+	// windDown is how long a step that has begun may go on once Run was told to end.
+	windDown = 5 * time.Second
+	// readersMay is how long the output of an ended calculation is kept in the
+	// driver for those who still follow it.
+	readersMay = time.Minute
+)
+
+// Config is what a Manager stands on. Fields without a default are required.
+type Config struct {
+	Home     ident.Home
+	Store    Store
+	Sessions Sessions
+	Access   access.Decider
+	Objects  Objects
+	Log      *slog.Logger
+
+	// FinishTimeout is how long writing a result is tried again before the
+	// calculation fails for it. Default 2 minutes.
+	FinishTimeout time.Duration
+	// TakeTimeout is how long the driver may refuse to take a calculation
+	// before that fails. Default 30 s.
+	TakeTimeout time.Duration
+}
+
+// Sessions is what calculations ask of sessions; session.Manager has it.
+type Sessions interface {
+	// Find returns the caller's session after asking whether the caller may do action.
+	Find(ctx context.Context, who access.Caller, action, id string) (session.Session, error)
+	// Session returns the session of the key, for its own server's use.
+	Session(ctx context.Context, key session.Key) (session.Session, error)
+	// Runner returns what runs code in the session, or engine.ErrGone.
+	Runner(ctx context.Context, key session.Key) (engine.Runner, error)
+	// Tasks returns the Spark tasks of a cell as last seen.
+	Tasks(key session.Key, cell engine.CellID) engine.Tasks
+	// AwaitEnd returns once the session is recorded as ended.
+	AwaitEnd(ctx context.Context, key session.Key) error
+}
+
+// Objects is where results are kept. Its methods are safe for concurrent use.
+type Objects interface {
+	// Put writes one object and replaces what is there. Nothing of it can be
+	// read before all of it can.
+	Put(ctx context.Context, o Object) error
+	// Get reads an object from offset to its end.
+	Get(ctx context.Context, uri string, offset int64) (io.ReadCloser, error)
+}
+
+// Object is one object to write.
+type Object struct {
+	URI         string // s3://bucket/key; the key is not normalised
+	ContentType string
+	Size        int64     // bytes that Body yields
+	Body        io.Reader // an io.ReadSeeker when small; read once, not closed
+	Encryption  string    // SSE_S3, SSE_KMS, …; empty: none asked for
+	KMSKey      string    // empty: the service's own
+}
+
+// Manager runs calculations. Run owns everything that goes on by itself; the
+// other methods may be called before it and at any time.
+type Manager struct {
+	cfg Config
+
+	wake      chan struct{} // capacity 1: queue has something
+	recovered chan struct{} // closed once every calculation that ran before is in jobs
+
+	mu    sync.Mutex // guards what follows; nothing is called out to under it
+	jobs  map[string]*job
+	queue []*job // begun, not yet served
+	over  bool   // Run was told to end: no new calculations
+}
+
+// job is one calculation that is not over.
+type job struct {
+	id      string
+	session session.Key
+	dpus    int // of the session's driver; metering
+	cell    engine.Cell
+	place   place
+
+	cancel  chan struct{} // capacity 1: its end was asked for
+	taken   chan struct{} // closed once the driver has it, or never will
+	settled chan struct{} // closed once nothing needs the driver for it any more
+
+	mu      sync.Mutex // guards what follows
+	state   State
+	begun   time.Time     // when the driver took it; zero before
+	readers int           // how many follow its output
+	left    chan struct{} // capacity 1: a reader left
+}
+
+// New returns a manager that does nothing until Run.
+func New(cfg Config) (*Manager, error) {
+	if cfg.Store == nil || cfg.Sessions == nil || cfg.Access == nil || cfg.Objects == nil || cfg.Log == nil {
+		return nil, errors.New("cannot manage calculations: a required part is missing")
+	}
+	if cfg.FinishTimeout == 0 {
+		cfg.FinishTimeout = 2 * time.Minute
+	}
+	if cfg.TakeTimeout == 0 {
+		cfg.TakeTimeout = 30 * time.Second
+	}
+	return &Manager{
+		cfg:       cfg,
+		wake:      make(chan struct{}, 1),
+		recovered: make(chan struct{}),
+		jobs:      map[string]*job{},
+	}, nil
+}
+
+// Run goes on with every calculation that an earlier server left, then serves
+// new ones until ctx ends, and returns once nothing of it goes on any more.
+// Calculations run on in their drivers: the next server takes their results.
+// It is called once, and runs beside the Run of the session manager.
+func (m *Manager) Run(ctx context.Context) error {
+	// A result that is being written outlives ctx for a bounded time: work
+	// ends windDown after ctx, or with Run.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		m.close()
+		time.AfterFunc(windDown, cancel)
+	})()
+
+	if err := m.recover(ctx); err != nil {
+		return nil // ctx ended first
+	}
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.wake:
+			for _, j := range m.take() {
+				serving.Go(func() { m.serve(ctx, work, j) })
+			}
+		}
+	}
+}
+
+// recover queues every calculation that is not over.
+func (m *Manager) recover(ctx context.Context) error {
+	var rows []Calculation
+	err := m.retry(ctx, "list calculations", func() (err error) {
+		rows, err = m.cfg.Store.Calculations(ctx, Query{States: []State{Creating, Created, Queued, Running, Canceling}})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range rows {
+		var s session.Session
+		gone := false
+		err := m.retry(ctx, "read calculation", func() (err error) {
+			if c, err = m.cfg.Store.Calculation(ctx, c.Account, c.ID); err == nil { // with its code
+				s, err = m.cfg.Sessions.Session(ctx, c.Session)
+			}
+			if errors.Is(err, ErrNotFound) || errors.Is(err, session.ErrNotFound) {
+				gone, err = true, nil // removed since it was listed
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if !gone {
+			m.begin(c, s)
+		}
+	}
+	close(m.recovered)
+	return nil
+}
+
+// begin makes the manager look after a calculation, unless it does already.
+func (m *Manager) begin(c Calculation, s session.Session) {
+	m.mu.Lock()
+	if _, ok := m.jobs[c.ID]; ok || c.State.Terminal() {
+		m.mu.Unlock()
+		return
+	}
+	j := &job{
+		id: c.ID, session: c.Session, dpus: s.DPUs,
+		cell:    engine.Cell{ID: engine.CellID(c.ID), Code: c.Code},
+		place:   place{dir: c.WorkingDir, encryption: s.Encryption, key: s.KMSKey},
+		state:   c.State,
+		cancel:  make(chan struct{}, 1),
+		taken:   make(chan struct{}),
+		settled: make(chan struct{}),
+		left:    make(chan struct{}, 1),
+	}
+	if c.State == Canceling {
+		poke(j.cancel)
+	}
+	m.jobs[c.ID] = j
+	m.queue = append(m.queue, j)
+	m.mu.Unlock()
+	poke(m.wake)
+}
+
+func (m *Manager) take() []*job {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := m.queue
+	m.queue = nil
+	return q
+}
+
+func (m *Manager) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.over = true
+}
+
+func (m *Manager) open() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.over {
+		return fault.New(fault.Internal, "cannot start: the server is stopping")
+	}
+	return nil
+}
+
+func (m *Manager) job(id string) *job {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.jobs[id]
+}
+
+func (m *Manager) drop(j *job) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.jobs, j.id)
+}
+
+// Settle implements session.Work: it returns once the results of the session's
+// calculations are kept, so that what its driver left behind can be removed.
+func (m *Manager) Settle(ctx context.Context, key session.Key) error {
+	select {
+	case <-m.recovered:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	m.mu.Lock()
+	var of []*job
+	for _, j := range m.jobs {
+		if j.session == key {
+			of = append(of, j)
+		}
+	}
+	m.mu.Unlock()
+	for _, j := range of {
+		select {
+		case <-j.settled:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// move takes the job's live state through one event, where its state has it.
+func (j *job) move(e Event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if to, err := j.state.Next(e); err == nil {
+		j.state = to
+	}
+	if e == Taken && j.begun.IsZero() {
+		j.begun = time.Now()
+	}
+}
+
+// retry runs f until it succeeds or ctx ends, and logs the first failure.
+func (m *Manager) retry(ctx context.Context, what string, f func() error) error {
+	for n := 0; ; n++ {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if n == 0 {
+			m.cfg.Log.WarnContext(ctx, "cannot "+what+", trying again", "err", err)
+		}
+		if err := pause(ctx, retryEvery); err != nil {
+			return err
+		}
+	}
+}
+
+// internal marks a failure of the store, which the caller is not shown.
+func internal(what string, err error) error { return fmt.Errorf("cannot %s: %w", what, err) }
+
+// poke puts a token into a channel of capacity 1 that may hold one already.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits, or returns the error of ctx if that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,303 @@
+package calc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"glaux/internal/engine"
+	"glaux/internal/session"
+)
+
+// errLeave says that this server is to leave a calculation alone: it is
+// stopping, or a newer one owns the driver.
+var errLeave = errors.New("left to another server")
+
+// errOver says that a calculation is terminal already.
+var errOver = errors.New("calculation is over")
+
+// serve takes one calculation to its end, or to where ctx ends.
+func (m *Manager) serve(ctx, work context.Context, j *job) {
+	r, err := m.cfg.Sessions.Runner(ctx, j.session)
+	var res engine.CellResult
+	switch {
+	case err == nil:
+		res, err = m.serveCell(ctx, r, j)
+	case ctx.Err() == nil:
+		res, err = engine.CellResult{ID: j.cell.ID, Outcome: engine.Lost}, nil
+	}
+	if err == nil {
+		err = m.finish(work, r, j, res)
+	}
+	if err != nil {
+		m.cfg.Log.DebugContext(ctx, "leaving a calculation to the next server", "calculation", j.id, "why", err)
+		return // it stays in jobs: nothing of this server goes on with it
+	}
+	close(j.settled)
+	m.drop(j)
+	j.stayForReaders(ctx)
+	if r != nil {
+		if err := r.Discard(work, j.cell.ID); err != nil && !errors.Is(err, engine.ErrGone) && !errors.Is(err, engine.ErrNoCell) {
+			m.cfg.Log.WarnContext(work, "cannot discard what is kept of an ended cell", "calculation", j.id, "err", err)
+		}
+	}
+}
+
+// answer is what Result returned.
+type answer struct {
+	res engine.CellResult
+	err error
+}
+
+// serveCell has the driver run the calculation and returns its result. The
+// error is errLeave, or that of ctx.
+func (m *Manager) serveCell(ctx context.Context, r engine.Runner, j *job) (engine.CellResult, error) {
+	res, over, err := m.hand(ctx, r, j)
+	close(j.taken)
+	if over || err != nil {
+		return res, err
+	}
+	j.move(Taken)
+
+	ctx, cancel := context.WithCancel(ctx)
+	var children sync.WaitGroup
+	defer children.Wait()
+	defer cancel()
+	result := make(chan answer, 1)
+	children.Go(func() {
+		res, err := m.result(ctx, r, j)
+		result <- answer{res, err}
+	})
+	late := time.NewTimer(settleFor)
+	defer late.Stop()
+	for {
+		select {
+		case a := <-result:
+			return a.res, a.err
+		case <-late.C:
+			m.note(ctx, j)
+		case <-j.cancel:
+			children.Go(func() { m.interrupt(ctx, r, j) })
+		}
+	}
+}
+
+// hand gives the calculation to the driver, trying again for a bounded time.
+// over is true when res is its result already.
+func (m *Manager) hand(ctx context.Context, r engine.Runner, j *job) (res engine.CellResult, over bool, err error) {
+	res = engine.CellResult{ID: j.cell.ID}
+	select {
+	case <-j.cancel: // before it began, as far as we know
+		poke(j.cancel)
+		if errors.Is(r.Interrupt(ctx, j.cell.ID), engine.ErrNoCell) {
+			res.Outcome = engine.Cancelled
+			return res, true, nil
+		}
+		return res, false, nil
+	default:
+	}
+	j.move(Sent)
+	giveUp := time.Now().Add(m.cfg.TakeTimeout)
+	for {
+		err := r.Run(ctx, j.cell)
+		switch {
+		case err == nil, errors.Is(err, engine.ErrGone):
+			return res, false, nil // Result knows what became of it
+		case errors.Is(err, engine.ErrStale):
+			return res, false, errLeave
+		case ctx.Err() != nil:
+			return res, false, ctx.Err()
+		case time.Now().After(giveUp):
+			_ = r.Interrupt(ctx, j.cell.ID) // it may have been taken all the same
+			res.Outcome = engine.Lost
+			res.Error = &engine.CellError{Value: fmt.Sprintf("the session's driver did not take the calculation (%v)", err)}
+			return res, true, nil
+		}
+		j.move(Held)
+		select {
+		case <-j.cancel:
+			poke(j.cancel)
+			if errors.Is(r.Interrupt(ctx, j.cell.ID), engine.ErrNoCell) {
+				res.Outcome = engine.Cancelled
+				return res, true, nil
+			}
+			return res, false, nil
+		case <-time.After(retryEvery):
+		case <-ctx.Done():
+			return res, false, ctx.Err()
+		}
+	}
+}
+
+// result waits for the result of the cell. One that nobody knows is Lost.
+func (m *Manager) result(ctx context.Context, r engine.Runner, j *job) (engine.CellResult, error) {
+	for {
+		res, err := r.Result(ctx, j.cell.ID)
+		switch {
+		case err == nil:
+			return res, nil
+		case errors.Is(err, engine.ErrStale):
+			return res, errLeave
+		case ctx.Err() != nil:
+			return res, ctx.Err()
+		case errors.Is(err, engine.ErrGone), errors.Is(err, engine.ErrNoCell):
+			return engine.CellResult{ID: j.cell.ID, Outcome: engine.Lost}, nil
+		}
+		m.cfg.Log.WarnContext(ctx, "cannot wait for a cell, trying again", "calculation", j.id, "err", err)
+		if err := pause(ctx, retryEvery); err != nil {
+			return res, err
+		}
+	}
+}
+
+// interrupt asks the driver to end the cell until it was heard.
+func (m *Manager) interrupt(ctx context.Context, r engine.Runner, j *job) {
+	for {
+		err := r.Interrupt(ctx, j.cell.ID)
+		if err == nil || errors.Is(err, engine.ErrGone) || errors.Is(err, engine.ErrNoCell) || errors.Is(err, engine.ErrStale) {
+			return
+		}
+		if pause(ctx, retryEvery) != nil {
+			return
+		}
+	}
+}
+
+// note writes that the calculation runs. It is for other readers of the row
+// only, so a failure does no harm.
+func (m *Manager) note(ctx context.Context, j *job) {
+	_, err := m.cfg.Store.UpdateCalculation(ctx, j.id, func(c *Calculation) error {
+		if c.State != Creating && c.State != Created && c.State != Queued {
+			return errOver
+		}
+		c.catchUp()
+		return nil
+	})
+	if err != nil && !errors.Is(err, errOver) && ctx.Err() == nil {
+		m.cfg.Log.WarnContext(ctx, "cannot write that a calculation runs", "calculation", j.id, "err", err)
+	}
+}
+
+// finish keeps the result: the three objects first, then the end of the
+// calculation together with its session's. Nothing says COMPLETED before it
+// can be read. The error is that of ctx.
+func (m *Manager) finish(ctx context.Context, r engine.Runner, j *job, res engine.CellResult) error {
+	giveUp := time.Now().Add(m.cfg.FinishTimeout)
+	if res.Outcome == engine.Lost && res.Error == nil {
+		m.awaitEnd(ctx, j.session)
+	}
+	broken := "" // why the result cannot be kept
+	for n := 0; ; n++ {
+		err := m.put(ctx, r, j, res)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if n == 0 {
+			m.cfg.Log.WarnContext(ctx, "cannot write a result, trying again", "calculation", j.id, "err", err)
+		}
+		if time.Now().After(giveUp) {
+			m.cfg.Log.ErrorContext(ctx, "cannot write a result, giving up", "calculation", j.id, "err", err)
+			broken = fmt.Sprintf("The result could not be written to %s within %s: the object store refused it.", j.place.dir, m.cfg.FinishTimeout)
+			break
+		}
+		if err := pause(ctx, retryEvery); err != nil {
+			return err
+		}
+	}
+	tasks := m.cfg.Sessions.Tasks(j.session, j.cell.ID)
+	return m.retry(ctx, "record the end of a calculation", func() error {
+		late := broken
+		if late == "" && time.Now().After(giveUp) {
+			late = fmt.Sprintf("The result could not be recorded within %s: the metadata store did not answer.", m.cfg.FinishTimeout)
+		}
+		_, _, err := m.cfg.Store.EndCalculation(ctx, j.id, func(c *Calculation, s *session.Session) error {
+			if c.State.Terminal() {
+				return errOver
+			}
+			return end(c, s, res, tasks, j.place, late, broken == "")
+		})
+		if errors.Is(err, errOver) || errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		return err
+	})
+}
+
+// end writes the end of a calculation into its row and its session's.
+func end(c *Calculation, s *session.Session, res engine.CellResult, tasks engine.Tasks, at place, broken string, kept bool) error {
+	now := time.Now()
+	e, why := verdict(*s, res)
+	if broken != "" {
+		e, why = Broke, broken
+	}
+	ended := res.Ended
+	if ended.IsZero() {
+		ended = now
+	}
+	c.catchUp()
+	if err := c.Move(e, ended, why); err != nil {
+		return err
+	}
+	c.Run, c.Progress = res.Run, tasks
+	c.DPUMillis = max(1, int64(s.DPUs)*res.Run.Milliseconds())
+	c.ResultType = resultType
+	if kept {
+		c.StdoutURI, c.StderrURI, c.ResultURI = at.uri(stdoutKey), at.uri(stderrKey), at.uri(resultKey)
+	}
+	if s.Work != c.ID || s.State == session.Ended {
+		return nil
+	}
+	s.Work = ""
+	return s.Move(session.Finished, now, "", "")
+}
+
+// verdict is how a calculation ends whose cell has ended so.
+func verdict(s session.Session, res engine.CellResult) (Event, string) {
+	const stopped = "The calculation was stopped on request."
+	switch res.Outcome {
+	case engine.Succeeded:
+		return Succeeded, ""
+	case engine.Failed:
+		return Raised, reason(res.Error)
+	case engine.Cancelled:
+		return Interrupted, stopped
+	case engine.Lost:
+	}
+	switch {
+	case res.Error != nil:
+		return Broke, "The calculation was lost: " + res.Error.Value + "."
+	case s.Desired == session.Ended && (s.Cause == session.Asked || s.Cause == ""):
+		return Interrupted, "The calculation was stopped because its session ended. " + s.Reason
+	case s.Reason != "":
+		return Broke, "The calculation was lost because its session ended. " + s.Reason
+	}
+	return Broke, "The calculation was lost: its session's driver has no record of it."
+}
+
+// reason is what a StateChangeReason says of an exception: its name and value.
+func reason(e *engine.CellError) string {
+	const most = 4096 // characters; a value can be as long as user code likes
+	if e == nil {
+		return "The calculation failed."
+	}
+	text := e.Name
+	if e.Value != "" {
+		text += ": " + e.Value
+	}
+	if r := []rune(text); len(r) > most {
+		text = string(r[:most]) + "…"
+	}
+	return text
+}
+
+// awaitEnd gives the session a moment to know why its driver is gone.
+func (m *Manager) awaitEnd(ctx context.Context, key session.Key) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	_ = m.cfg.Sessions.AwaitEnd(ctx, key) // without it the reason is less plain
+}

@@ -1,0 +1,120 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"glaux/internal/access"
+	"glaux/internal/engine"
+	"glaux/internal/ident"
+	"glaux/internal/workgroup"
+)
+
+// Config is what a Manager stands on. Fields without a default are required.
+type Config struct {
+	Home       ident.Home
+	Store      Store
+	Workgroups Workgroups
+	Access     access.Decider
+	Launcher   engine.Launcher
+	Log        *slog.Logger
+
+	// ServerID names this server in the rows it owns.
+	ServerID string
+	// Epoch is this server's, from Store.NextEpoch. Rows and drivers of a
+	// higher one are left alone.
+	Epoch uint64
+	// RuntimeVersion names the Spark runtime that drivers are started with.
+	RuntimeVersion string
+	// AgentToken returns the secret with which a session's driver asks for
+	// credentials; always the same one for the same key.
+	AgentToken func(Key) string
+
+	// MaxSessions is how many sessions may be alive at once on this machine.
+	// Zero: no limit.
+	MaxSessions int
+	// Cores is the number of task slots of a driver. Default 2.
+	Cores int
+	// HeapMiB is the heap limit of a driver's JVM, MiB. Default 1024.
+	HeapMiB int
+	// MaxOutput is how many bytes of each output stream of a calculation are
+	// kept. Default 256 MiB.
+	MaxOutput int64
+	// Orphaned is how long a driver lives without a server. Default 24 hours.
+	Orphaned time.Duration
+	// ResultLocation is where results go when the workgroup names no place: an
+	// s3:// location. Empty: calculations of such a workgroup are refused.
+	ResultLocation string
+
+	// IdleTimeout is a session's when it asks for none. Default 20 minutes.
+	IdleTimeout time.Duration
+	// StartTimeout ends a session that is not ready after so long. Default 10
+	// minutes, because a start may download packages.
+	StartTimeout time.Duration
+	// AdoptTimeout is how long a driver that is known to exist may not answer
+	// a server that comes back before its session counts as lost. Default 30 s.
+	AdoptTimeout time.Duration
+	// StopGrace is how long a driver may take to end politely. Default 3 s.
+	StopGrace time.Duration
+	// DegradedTimeout ends a session whose interpreter has not answered for so
+	// long. Default 5 minutes.
+	DegradedTimeout time.Duration
+	// Retention is how long an ended session is kept. Default 45 days, what
+	// Athena keeps of queries.
+	Retention time.Duration
+}
+
+// Workgroups is what sessions ask of the workgroups; workgroup.Manager has it.
+type Workgroups interface {
+	// Find returns one workgroup, or a fault with Athena's text.
+	Find(ctx context.Context, account, name string) (workgroup.Workgroup, error)
+	// WorkgroupTags returns the tags of a workgroup.
+	WorkgroupTags(ctx context.Context, account, name string) ([]workgroup.Tag, error)
+}
+
+// Work is what runs inside sessions and needs their drivers.
+type Work interface {
+	// Settle returns once no ended work of the session needs its driver any
+	// more, so that what the driver left behind can be removed. The error is
+	// that of ctx.
+	Settle(ctx context.Context, key Key) error
+}
+
+func (c *Config) check() error {
+	if c.Store == nil || c.Workgroups == nil || c.Access == nil || c.Launcher == nil || c.Log == nil || c.AgentToken == nil {
+		return errors.New("cannot manage sessions: a required part is missing")
+	}
+	if c.Home.Account == "" || c.Epoch == 0 {
+		return errors.New("cannot manage sessions: account or epoch is missing")
+	}
+	return nil
+}
+
+func (c *Config) fill() {
+	orInt(&c.Cores, 2)
+	orInt(&c.HeapMiB, 1024)
+	if c.MaxOutput == 0 {
+		c.MaxOutput = 256 << 20
+	}
+	orTime(&c.Orphaned, 24*time.Hour)
+	orTime(&c.IdleTimeout, 20*time.Minute)
+	orTime(&c.StartTimeout, 10*time.Minute)
+	orTime(&c.AdoptTimeout, 30*time.Second)
+	orTime(&c.StopGrace, 3*time.Second)
+	orTime(&c.DegradedTimeout, 5*time.Minute)
+	orTime(&c.Retention, 45*24*time.Hour)
+}
+
+func orInt(n *int, def int) {
+	if *n == 0 {
+		*n = def
+	}
+}
+
+func orTime(d *time.Duration, def time.Duration) {
+	if *d == 0 {
+		*d = def
+	}
+}

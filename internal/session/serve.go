@@ -1,0 +1,488 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"glaux/internal/engine"
+)
+
+// errNotDue says that there is nothing to change.
+var errNotDue = errors.New("nothing to change")
+
+// serving is one session while its driver is looked after. The goroutine that
+// runs serve owns it.
+type serving struct {
+	m    *Manager
+	e    *entry
+	d    engine.Driver
+	work context.Context // outlives the server's context for a bounded time
+	s    Session         // the row as last read or written
+
+	stopping bool               // Stop of the driver was called
+	shown    []engine.Executor  // as the driver last showed them and the row has them
+	failure  *engine.StartError // why the driver did not become ready
+	told     bool               // Ready has returned
+}
+
+// exit is what Wait returned.
+type exit struct {
+	engine.Exit
+	err error
+}
+
+// serve looks after one session until it is over and cleaned up, or ctx ends.
+func (m *Manager) serve(ctx, work context.Context, e *entry) {
+	log := m.cfg.Log.With("session", string(e.key))
+	var s Session
+	gone := false
+	err := m.retry(ctx, "read session", func() (err error) {
+		s, err = m.cfg.Store.Session(ctx, e.key)
+		if errors.Is(err, ErrNotFound) {
+			gone, err = true, nil
+		}
+		return err
+	})
+	if err != nil {
+		return
+	}
+	if gone || s.State == Ended {
+		close(e.ended)
+		m.serveLeftover(ctx, e, gone)
+		return
+	}
+	d, end, err := m.acquire(ctx, s, e)
+	switch {
+	case errors.Is(err, engine.ErrStale):
+		log.WarnContext(ctx, "a newer server owns the session, leaving it alone")
+		return
+	case err != nil:
+		return // ctx ended
+	case end != nil:
+		e.err = engine.ErrGone
+		close(e.known)
+		sv := &serving{m: m, e: e, work: work, s: s}
+		if sv.end(*end, engine.Exit{}) {
+			m.forget(e)
+		}
+		return
+	}
+	e.driver = d
+	close(e.known)
+	sv := &serving{m: m, e: e, d: d, work: work, s: s}
+	if !sv.save(func(s *Session) error {
+		s.Handle, s.ServerID, s.Epoch = d.Handle().Data, m.cfg.ServerID, m.cfg.Epoch
+		s.RuntimeVersion = m.cfg.RuntimeVersion
+		return nil
+	}) {
+		return
+	}
+	if sv.serveDriver(ctx) {
+		m.cleanUp(ctx, e)
+	}
+}
+
+// ending is how and why a session ends.
+type ending struct {
+	cause Cause
+	why   string
+}
+
+// acquire returns the session's driver: the one that runs, or a new one. The
+// ending is set when there is none and will be none; the error is
+// engine.ErrStale or that of ctx.
+func (m *Manager) acquire(ctx context.Context, s Session, e *entry) (engine.Driver, *ending, error) {
+	h := engine.Handle{Key: s.Key, Data: s.Handle}
+	if e.found != nil {
+		h.Data = e.found.Data
+	}
+	if len(h.Data) == 0 && e.found == nil {
+		if s.Desired == Ended {
+			return nil, &ending{Asked, reasonAsked}, nil
+		}
+		return m.launch(ctx, s)
+	}
+	h.Epoch = m.cfg.Epoch
+	giveUp := time.Now().Add(m.cfg.AdoptTimeout)
+	for {
+		d, err := m.cfg.Launcher.Adopt(ctx, h)
+		switch {
+		case err == nil:
+			return d, nil, nil
+		case errors.Is(err, engine.ErrStale), ctx.Err() != nil:
+			return nil, nil, errors.Join(err, ctx.Err())
+		case errors.Is(err, engine.ErrGone):
+			return nil, &ending{Lost, "The session was lost: its driver no longer runs and left no record of its end."}, nil
+		case time.Now().After(giveUp):
+			return nil, &ending{Lost, fmt.Sprintf("The session was lost: its driver did not answer the server (%v).", err)}, nil
+		}
+		if err := pause(ctx, retryEvery); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+func (m *Manager) launch(ctx context.Context, s Session) (engine.Driver, *ending, error) {
+	if why := reserved(s.Properties); why != "" {
+		return nil, &ending{FailedStart, why}, nil
+	}
+	d, err := m.cfg.Launcher.Launch(ctx, m.spec(s))
+	switch {
+	case err == nil:
+		return d, nil, nil
+	case errors.Is(err, engine.ErrStale), ctx.Err() != nil:
+		return nil, nil, errors.Join(err, ctx.Err())
+	}
+	if start, ok := errors.AsType[*engine.StartError](err); ok {
+		return nil, &ending{FailedStart, reasonStart(start)}, nil
+	}
+	return nil, &ending{FailedStart, "The session could not be started: " + err.Error()}, nil
+}
+
+func (m *Manager) spec(s Session) engine.Spec {
+	return engine.Spec{
+		Key:        s.Key,
+		Epoch:      m.cfg.Epoch,
+		Properties: s.Properties,
+		Region:     m.cfg.Home.Region,
+		AgentToken: m.cfg.AgentToken(s.Key),
+		Cores:      m.cfg.Cores,
+		HeapMiB:    m.cfg.HeapMiB,
+		MaxOutput:  m.cfg.MaxOutput,
+		Orphaned:   m.cfg.Orphaned,
+		// What a session writes without saying where outlives it.
+		Warehouse: strings.TrimSuffix(s.WorkingDir, "/"+s.ID),
+	}
+}
+
+// serveDriver moves the session as its driver moves, until the driver is gone
+// and that is recorded (true), or this server's part is over (false).
+func (v *serving) serveDriver(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	var children sync.WaitGroup
+	defer children.Wait()
+	defer cancel()
+
+	status := make(chan engine.Status)
+	ready := make(chan error, 1)
+	exited := make(chan exit, 1)
+	children.Go(func() { v.watch(ctx, status) })
+	children.Go(func() { ready <- v.d.Ready(ctx) })
+	children.Go(func() { exited <- v.wait(ctx) })
+
+	start := time.NewTimer(v.m.cfg.StartTimeout)
+	defer start.Stop()
+	check := time.NewTimer(v.due())
+	defer check.Stop()
+	stop := func() {
+		if !v.stopping {
+			v.stopping = true
+			children.Go(func() { v.stop(ctx) })
+		}
+	}
+	if v.s.Desired == Ended {
+		stop()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-v.e.kick:
+			if !v.read(ctx) {
+				return false
+			}
+		case st := <-status:
+			if !v.seen(st) {
+				return false
+			}
+		case err := <-ready:
+			v.told = true
+			start.Stop()
+			if !v.ready(ctx, err) {
+				return false
+			}
+		case <-start.C:
+			if !v.take(Stop, FailedStart, fmt.Sprintf("The session could not be started: its driver was not ready after %s.", v.m.cfg.StartTimeout)) {
+				return false
+			}
+		case <-check.C:
+			if !v.judge() {
+				return false
+			}
+		case x := <-exited:
+			if x.err != nil {
+				return false
+			}
+			if !v.told {
+				v.lastWord(ctx, ready)
+			}
+			return v.end(v.verdict(x.Exit), x.Exit)
+		}
+		if v.s.Desired == Ended || v.failure != nil {
+			stop()
+		}
+		check.Reset(v.due())
+	}
+}
+
+// watch hands on the driver's status until the driver is gone.
+func (v *serving) watch(ctx context.Context, to chan<- engine.Status) {
+	for {
+		err := v.d.Watch(ctx, func(st engine.Status) {
+			v.e.mu.Lock()
+			v.e.status = st
+			if st.Cell != "" {
+				v.e.cell, v.e.tasks = st.Cell, st.Tasks
+			}
+			v.e.mu.Unlock()
+			select {
+			case to <- st:
+			case <-ctx.Done():
+			}
+		})
+		if err == nil || errors.Is(err, engine.ErrGone) || pause(ctx, retryEvery) != nil {
+			return
+		}
+	}
+}
+
+// wait returns how the driver ended, or the error of ctx.
+func (v *serving) wait(ctx context.Context) exit {
+	for {
+		x, err := v.d.Wait(ctx)
+		switch {
+		case err == nil:
+			return exit{Exit: x}
+		case errors.Is(err, engine.ErrGone):
+			return exit{Exit: engine.Exit{Lost: true}}
+		case errors.Is(err, engine.ErrStale):
+			return exit{err: err}
+		}
+		if err := pause(ctx, retryEvery); err != nil {
+			return exit{err: err}
+		}
+	}
+}
+
+// stop ends the driver: politely for StopGrace, then by force.
+func (v *serving) stop(ctx context.Context) {
+	for {
+		grace, cancel := context.WithTimeout(ctx, v.m.cfg.StopGrace)
+		err := v.d.Stop(grace)
+		cancel()
+		if err == nil || errors.Is(err, engine.ErrGone) || errors.Is(err, engine.ErrStale) || ctx.Err() != nil {
+			return
+		}
+		v.m.cfg.Log.WarnContext(ctx, "cannot stop driver, trying again", "session", string(v.e.key), "err", err)
+		if pause(ctx, retryEvery) != nil {
+			return
+		}
+	}
+}
+
+// save writes the session, trying until that works or the work context ends.
+// It returns false when this server is to leave the session alone.
+func (v *serving) save(change func(*Session) error) bool {
+	var stale bool
+	err := v.m.retry(v.work, "write session", func() error {
+		s, err := v.m.update(v.work, v.e.key, change)
+		switch {
+		case err == nil:
+			v.s = s
+		case errors.Is(err, errNotDue):
+		case errors.Is(err, engine.ErrStale), errors.Is(err, ErrNotFound):
+			stale = true
+		default:
+			if _, refused := errors.AsType[*TransitionError](err); !refused {
+				return err
+			}
+		}
+		return nil
+	})
+	return err == nil && !stale
+}
+
+// read takes the row anew.
+func (v *serving) read(ctx context.Context) bool {
+	return v.m.retry(ctx, "read session", func() error {
+		s, err := v.m.cfg.Store.Session(ctx, v.e.key)
+		if err == nil {
+			v.s = s
+		}
+		return err
+	}) == nil
+}
+
+// take moves the session by one event; one that its state refuses changes nothing.
+func (v *serving) take(e Event, c Cause, why string) bool {
+	return v.save(func(s *Session) error { return s.Move(e, time.Now(), c, why) })
+}
+
+// seen moves the session by what its driver shows.
+func (v *serving) seen(st engine.Status) bool {
+	if st.Phase == engine.Started && v.s.State == Launching && !v.take(Spawned, "", "") {
+		return false
+	}
+	if !st.Responsive && (st.Phase == engine.Prepared) {
+		if !v.take(Silent, "", st.Note) {
+			return false
+		}
+	}
+	if len(st.Executors) > 0 && !slices.EqualFunc(st.Executors, v.shown, sameExecutor) {
+		if !v.save(func(s *Session) error {
+			s.Executors = slices.Clone(st.Executors)
+			return nil
+		}) {
+			return false
+		}
+		v.shown = st.Executors
+	}
+	if st.Responsive && v.s.State == Degraded {
+		return v.save(func(s *Session) error {
+			e := Answered
+			if s.Work != "" {
+				e = Resumed
+			}
+			return s.Move(e, time.Now(), "", "")
+		})
+	}
+	return true
+}
+
+func sameExecutor(a, b engine.Executor) bool {
+	return a.ID == b.ID && a.Host == b.Host && a.Cores == b.Cores && a.Reason == b.Reason &&
+		a.Added.Equal(b.Added) && a.Removed.Equal(b.Removed)
+}
+
+// ready moves the session once its driver can run code, or never will.
+func (v *serving) ready(ctx context.Context, err error) bool {
+	switch start, failed := errors.AsType[*engine.StartError](err); {
+	case err == nil:
+		return v.take(Ready, "", "")
+	case ctx.Err() != nil:
+		return false
+	case failed:
+		v.failure = start
+	default:
+		v.failure = &engine.StartError{Cause: err.Error()}
+	}
+	return true
+}
+
+// lastWord waits a moment for Ready to say why a driver that is gone did not start.
+func (v *serving) lastWord(ctx context.Context, ready <-chan error) {
+	moment := time.NewTimer(time.Second)
+	defer moment.Stop()
+	select {
+	case err := <-ready:
+		v.ready(ctx, err)
+	case <-moment.C:
+	case <-ctx.Done():
+	}
+}
+
+// due is how long until judge has something to decide.
+func (v *serving) due() time.Duration {
+	switch v.s.State {
+	case Idle:
+		return time.Until(v.s.IdleSince.Add(v.s.IdleTimeout))
+	case Degraded:
+		return time.Until(v.s.Changed.Add(v.m.cfg.DegradedTimeout))
+	case Queued, Launching, Started, Busy, Stopping, Ended:
+	}
+	// Whatever happens meanwhile, no idle time can be over earlier: it would
+	// begin after now. So nothing has to wake this goroutine.
+	return min(v.s.IdleTimeout, v.m.cfg.DegradedTimeout)
+}
+
+// judge ends a session that was idle, or did not answer, for too long. The row
+// decides: calculations move it without this goroutine.
+func (v *serving) judge() bool {
+	now := time.Now()
+	due := false
+	ok := v.save(func(s *Session) error {
+		due = true
+		switch {
+		case s.State == Idle && !now.Before(s.IdleSince.Add(s.IdleTimeout)):
+			return s.Move(TimedOut, now, Expired, fmt.Sprintf("The session was idle for %s.", minutes(s.IdleTimeout)))
+		case s.State == Degraded && !now.Before(s.Changed.Add(v.m.cfg.DegradedTimeout)):
+			return s.Move(Stop, now, Crashed, fmt.Sprintf("The interpreter did not answer for %s.", minutes(v.m.cfg.DegradedTimeout)))
+		}
+		due = false
+		v.s = *s
+		return errNotDue
+	})
+	if ok && due {
+		v.m.cfg.Log.InfoContext(v.work, "ending session", "session", string(v.e.key), "reason", v.s.Reason)
+	}
+	return ok
+}
+
+// end records the end, trying until that works, and reports whether it is recorded.
+func (v *serving) end(by ending, x engine.Exit) bool {
+	if !v.save(func(s *Session) error {
+		at := time.Now()
+		if !x.Ended.IsZero() && x.Ended.Before(at) && x.Ended.After(s.Created) {
+			at = x.Ended
+		}
+		if err := s.Move(Exited, at, by.cause, by.why); err != nil {
+			return err
+		}
+		s.Lived = x.Lived
+		for i := range s.Executors {
+			if s.Executors[i].Removed.IsZero() {
+				s.Executors[i].Removed = s.EndedAt
+			}
+		}
+		return nil
+	}) {
+		return false
+	}
+	v.m.cfg.Log.InfoContext(v.work, "session ended", "session", string(v.e.key), "cause", string(v.s.Cause), "reason", v.s.Reason)
+	close(v.e.ended)
+	return true
+}
+
+// serveLeftover ends and removes a driver whose session has ended or does not
+// exist, once nothing needs its records any more.
+func (m *Manager) serveLeftover(ctx context.Context, e *entry, orphan bool) {
+	h := engine.Handle{Key: e.key, Epoch: m.cfg.Epoch}
+	if e.found != nil {
+		h.Data = e.found.Data
+	}
+	d, err := m.cfg.Launcher.Adopt(ctx, h)
+	if err != nil {
+		e.err = engine.ErrGone
+		close(e.known)
+		if !errors.Is(err, engine.ErrGone) {
+			m.cfg.Log.WarnContext(ctx, "cannot take over a driver without a live session", "driver", string(e.key), "err", err)
+		}
+		m.forget(e)
+		return
+	}
+	e.driver = d
+	close(e.known)
+	m.cfg.Log.WarnContext(ctx, "ending a driver without a live session", "driver", string(e.key), "orphan", orphan)
+	v := &serving{m: m, e: e, d: d}
+	v.stop(ctx)
+	m.cleanUp(ctx, e)
+}
+
+// cleanUp removes what a driver that is gone left behind, once its
+// calculations have what they need.
+func (m *Manager) cleanUp(ctx context.Context, e *entry) {
+	if m.work != nil {
+		if err := m.work.Settle(ctx, e.key); err != nil {
+			return // ctx ended; the next server goes on
+		}
+	}
+	if err := e.driver.Remove(ctx); err != nil && ctx.Err() == nil {
+		m.cfg.Log.WarnContext(ctx, "cannot remove what a driver left behind", "session", string(e.key), "err", err)
+	}
+	m.forget(e)
+}
