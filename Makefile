@@ -10,6 +10,7 @@ BUILD     := build
 VENV      := $(BUILD)/venv/$(shell sha256sum test/compat/requirements.txt 2>/dev/null | cut -c1-12)
 LINT      := $(BUILD)/tools/golangci-lint-$(GOLANGCI)
 SOURCES   := $(shell find cmd internal -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find internal -type f -not -name '*.go' 2>/dev/null) go.mod go.sum
+RUNNER    := $(shell find runtime/python -name "*.py" -not -path "*/tests/*" 2>/dev/null)
 JAVA      := $(shell find runtime/java/src -type f 2>/dev/null) runtime/java/pom.xml
 
 .PHONY: all build run demo test bench lint fmt fmt-check generate check-generate lock clean
@@ -17,7 +18,7 @@ JAVA      := $(shell find runtime/java/src -type f 2>/dev/null) runtime/java/pom
 all: build
 
 ## build: bin/glaux, bin/glaux-shim and the driver jar
-build: bin/glaux bin/glaux-shim bin/glaux-driver.jar
+build: bin/glaux bin/glaux-shim bin/runtime/glaux-driver.jar bin/runtime/python/built
 
 bin/glaux: $(SOURCES)
 	$(GO) build -trimpath -o $@ ./cmd/glaux
@@ -25,10 +26,18 @@ bin/glaux: $(SOURCES)
 bin/glaux-shim: $(SOURCES)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/glaux-shim
 
-bin/glaux-driver.jar: $(JAVA)
+# What runs inside sessions lies beside the program; "glaux runtime install"
+# takes it from there.
+bin/runtime/glaux-driver.jar: $(JAVA)
 	$(MVN) -q -B -ntp -f runtime/java/pom.xml package
-	@mkdir -p bin
+	@mkdir -p bin/runtime
 	cp runtime/java/target/glaux-driver.jar $@
+
+bin/runtime/python/built: $(RUNNER)
+	rm -rf bin/runtime/python
+	mkdir -p bin/runtime/python
+	cd runtime/python && tar -cf - --exclude=__pycache__ --exclude=tests --exclude=.pytest_cache . | tar -xf - -C ../../bin/runtime/python
+	touch $@
 
 ## run: builds, fetches the Spark runtime, starts the server and says how to connect
 run: build

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/alecthomas/kong"
 
+	"glaux/internal/install"
 	"glaux/internal/server"
 )
 
@@ -18,6 +21,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	Stop    stopCmd    `cmd:"" help:"End all sessions and the server."`
 	Env     envCmd     `cmd:"" help:"Print the exports that point AWS clients at the running server."`
+	Runtime runtimeCmd `cmd:"" help:"What runs inside sessions."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -145,7 +149,7 @@ func complete(c server.Config, w world) (server.Config, error) {
 }
 
 type serveCmd struct {
-	File string `name:"config" help:"YAML configuration file." placeholder:"FILE" type:"path"`
+	File   string        `name:"config" help:"YAML configuration file." placeholder:"FILE" type:"path"`
 	Config server.Config `embed:""`
 }
 
@@ -178,6 +182,33 @@ func (cmd *envCmd) Run(w world) error {
 		return err
 	}
 	return server.Env(w.ctx, c, w.out)
+}
+
+type runtimeCmd struct {
+	Install installCmd `cmd:"" help:"Install Spark, its Python environment and the jars; what is there already is kept."`
+}
+
+type installCmd struct {
+	where
+	Dir string `help:"Where to (default: runtime in the data directory)." placeholder:"DIR" env:"GLAUX_RUNTIME_DIR"`
+}
+
+// Run installs the runtime and tells its progress.
+func (cmd *installCmd) Run(w world) error {
+	c, err := cmd.settings(w)
+	if err != nil {
+		return err
+	}
+	if cmd.Dir != "" {
+		if c.RuntimeDir, err = filepath.Abs(cmd.Dir); err != nil {
+			return err
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find this program: %w", err)
+	}
+	return install.Install(w.ctx, install.Options{Dir: c.RuntimeDir, Parts: install.Parts(program), Out: w.out})
 }
 
 type versionCmd struct{}

@@ -16,28 +16,12 @@ func (s *Server) handler() http.Handler {
 				return
 			}
 			own.ServeHTTP(w, r)
-		case r.Header.Get("X-Amz-Target") != "":
+		case r.Header.Get("X-Amz-Target") != "": // S3 has no such header
 			s.parts.json.ServeHTTP(w, r)
-		case isQuery(r):
+		case s.parts.query.Handles(r):
 			s.parts.query.ServeHTTP(w, r)
 		default:
 			s.parts.objects.ServeHTTP(w, r)
 		}
 	})
-}
-
-// isQuery reports whether the request is a call of the query protocol: a form
-// posted to the root, or a GET of the root with an Action. S3 has neither.
-func isQuery(r *http.Request) bool {
-	if r.URL.Path != "/" {
-		return false
-	}
-	switch r.Method {
-	case http.MethodPost:
-		kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-		return strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded")
-	case http.MethodGet:
-		return strings.Contains(r.URL.RawQuery, "Action=") && r.URL.Query().Has("Action")
-	}
-	return false
 }

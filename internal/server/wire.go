@@ -12,6 +12,7 @@ import (
 	"glaux/internal/awsapi"
 	"glaux/internal/ident"
 	"glaux/internal/store"
+	"glaux/internal/stsapi"
 	"glaux/internal/workgroup"
 )
 
@@ -25,9 +26,9 @@ type parts struct {
 	audit      *access.AuditLog
 	workgroups *workgroup.Manager
 
-	json    http.Handler // AWS JSON 1.1
-	query   http.Handler // the query protocol
-	objects http.Handler // S3
+	json    *awsapi.JSON  // AWS JSON 1.1
+	query   *awsapi.Query // the query protocol
+	objects http.Handler  // S3
 }
 
 // wire opens and connects every part. Nothing runs yet when it returns.
@@ -72,7 +73,14 @@ func (p *parts) wireAPI(pages *ident.Pages) error {
 	if p.json, err = awsapi.NewJSON(rows, options); err != nil {
 		return err
 	}
-	p.query, p.objects = http.NotFoundHandler(), http.NotFoundHandler()
+	stsRows, err := (&stsapi.API{Authority: p.authority}).Operations()
+	if err != nil {
+		return fmt.Errorf("cannot serve STS: %w", err)
+	}
+	if p.query, err = awsapi.NewQuery(stsRows, options); err != nil {
+		return err
+	}
+	p.objects = http.NotFoundHandler()
 	return nil
 }
 
