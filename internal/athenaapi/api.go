@@ -36,7 +36,3 @@ func (a *API) Operations() ([]awsapi.Operation, error) {
 	}
 	return awsapi.Table(awsapi.Athena, all)
 }
-
-func (a *API) sessionHandlers() map[string]awsapi.Handler { return nil }
-
-func (a *API) calculationHandlers() map[string]awsapi.Handler { return nil }
