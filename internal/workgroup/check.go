@@ -56,8 +56,8 @@ func (c *Config) normalize() {
 // check refuses what a workgroup cannot be configured with. Single members
 // were checked against the model's constraints before.
 func (c Config) check() error {
-	if !slices.ContainsFunc(EngineVersions(), func(v EngineVersion) bool { return v.Selected == c.SelectedEngine }) {
-		return fault.Invalidf("Engine version %s is not supported.", c.SelectedEngine)
+	if err := checkEngine(c.SelectedEngine); err != nil {
+		return err
 	}
 	center := c.IdentityCenter != nil && c.IdentityCenter.Enabled != nil && *c.IdentityCenter.Enabled
 	if (c.Spark() || center) && c.ExecutionRole == "" {
@@ -73,8 +73,16 @@ func (c Config) check() error {
 	return c.Engine.Check(c.Effective())
 }
 
+// checkEngine refuses an engine version that no workgroup can select.
+func checkEngine(selected string) error {
+	if slices.ContainsFunc(EngineVersions(), func(v EngineVersion) bool { return v.Selected == selected }) {
+		return nil
+	}
+	return fault.Invalidf("Engine version %s is not supported.", selected)
+}
+
 // location is what a result location looks like.
-var location = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.\-]*[a-z0-9](/.*)?$`)
+var location = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$`)
 
 func (r *ResultConfig) check() error {
 	if r == nil {

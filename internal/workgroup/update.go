@@ -65,6 +65,9 @@ func (u Update) apply(w *Workgroup) error {
 	old := w.Config
 	u.Config.apply(&w.Config)
 	w.Config.normalize()
+	if err := checkEngine(w.Config.SelectedEngine); err != nil {
+		return err
+	}
 	if from, to := old.Effective(), w.Config.Effective(); from != to {
 		if old.Spark() != w.Config.Spark() {
 			return fault.Invalidf("The analytics engine of a WorkGroup cannot be changed between Athena SQL and Apache Spark.")
