@@ -165,11 +165,14 @@ func TestAlteredChunksAreRefused(t *testing.T) {
 			change func(string) string
 			want   Reason
 		}{
-			"data of the first chunk":   {plainFramed, replace("\r\naaaa", "\r\naaab"), ChunkSignature},
-			"signature of the second":   {plainFramed, replace("00556", "00557"), ChunkSignature},
-			"signature of the last":     {plainFramed, replace("b6c6e", "b6c6f"), ChunkSignature},
-			"no signature":              {plainFramed, replace(";chunk-signature=0055", ";chunk-other=0055"), ChunkSignature},
-			"second chunk left out":     {plainFramed, func(s string) string { i, j := strings.Index(s, "400;"), strings.Index(s, "\r\n0;"); return s[:i] + s[j+2:] }, ChunkSignature},
+			"data of the first chunk": {plainFramed, replace("\r\naaaa", "\r\naaab"), ChunkSignature},
+			"signature of the second": {plainFramed, replace("00556", "00557"), ChunkSignature},
+			"signature of the last":   {plainFramed, replace("b6c6e", "b6c6f"), ChunkSignature},
+			"no signature":            {plainFramed, replace(";chunk-signature=0055", ";chunk-other=0055"), ChunkSignature},
+			"second chunk left out": {plainFramed, func(s string) string {
+				i, j := strings.Index(s, "400;"), strings.Index(s, "\r\n0;")
+				return s[:i] + s[j+2:]
+			}, ChunkSignature},
 			"cut in the first chunk":    {plainFramed, func(s string) string { return s[:30000] }, BadFraming},
 			"cut behind the first":      {plainFramed, func(s string) string { return s[:strings.Index(s, "400;")] }, BadFraming},
 			"size is no number":         {plainFramed, replace("10000;", "1x000;"), BadFraming},
