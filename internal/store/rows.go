@@ -83,9 +83,6 @@ type calculationDoc struct {
 	DPUMillis   int64         `json:",omitempty"`
 	Progress    engine.Tasks  `json:",omitzero"`
 	WorkingDir  string        `json:",omitempty"`
-	Encryption  string        `json:",omitempty"`
-	KMSKey      string        `json:",omitempty"`
-	DPUs        int           `json:",omitempty"`
 	StdoutURI   string        `json:",omitempty"`
 	StderrURI   string        `json:",omitempty"`
 	ResultURI   string        `json:",omitempty"`
@@ -206,7 +203,6 @@ func scanCalculation(row scanner) (calc.Calculation, error) {
 	}
 	c.Workgroup, c.Description, c.Reason = doc.Workgroup, doc.Description, doc.Reason
 	c.Run, c.DPUMillis, c.Progress, c.WorkingDir = doc.Run, doc.DPUMillis, doc.Progress, doc.WorkingDir
-	c.Encryption, c.KMSKey, c.DPUs = doc.Encryption, doc.KMSKey, doc.DPUs
 	c.StdoutURI, c.StderrURI, c.ResultURI, c.ResultType = doc.StdoutURI, doc.StderrURI, doc.ResultURI, doc.ResultType
 	return c, nil
 }
@@ -214,7 +210,7 @@ func scanCalculation(row scanner) (calc.Calculation, error) {
 func encodeCalculation(c calc.Calculation) (string, error) {
 	return encode("calculation", calculationDoc{
 		Workgroup: c.Workgroup, Description: c.Description, Reason: c.Reason, Run: c.Run, DPUMillis: c.DPUMillis,
-		Progress: c.Progress, WorkingDir: c.WorkingDir, Encryption: c.Encryption, KMSKey: c.KMSKey, DPUs: c.DPUs, StdoutURI: c.StdoutURI, StderrURI: c.StderrURI,
+		Progress: c.Progress, WorkingDir: c.WorkingDir, StdoutURI: c.StdoutURI, StderrURI: c.StderrURI,
 		ResultURI: c.ResultURI, ResultType: c.ResultType,
 	})
 }
