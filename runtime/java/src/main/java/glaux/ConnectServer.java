@@ -1,0 +1,56 @@
+package glaux;
+
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.ServerChannel;
+import io.netty.channel.epoll.Epoll;
+import io.netty.channel.epoll.EpollEventLoopGroup;
+import io.netty.channel.epoll.EpollServerDomainSocketChannel;
+import io.netty.channel.kqueue.KQueueEventLoopGroup;
+import io.netty.channel.kqueue.KQueueServerDomainSocketChannel;
+import io.netty.channel.unix.DomainSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import org.apache.spark.SparkContext;
+import org.apache.spark.sql.connect.service.SparkConnectInterceptorRegistry$;
+import org.apache.spark.sql.connect.service.SparkConnectService;
+import org.apache.spark.sql.connect.service.SparkConnectService$;
+import org.sparkproject.connect.grpc.Server;
+import org.sparkproject.connect.grpc.netty.NettyServerBuilder;
+
+/**
+ * Spark Connect on a Unix socket. Spark's own plugin would listen on every
+ * interface and ask nobody who they are.
+ */
+final class ConnectServer {
+    private ConnectServer() {}
+
+    /** Starts the server; the path appears once the socket has mode 0600. */
+    static Server start(SparkContext context, String path, String secret) throws Exception {
+        Path socket = Path.of(path);
+        Path hidden = Path.of(path + "~");
+        Files.deleteIfExists(hidden);
+        boolean epoll = Epoll.isAvailable();
+        EventLoopGroup boss = epoll ? new EpollEventLoopGroup(1) : new KQueueEventLoopGroup(1);
+        EventLoopGroup workers = epoll ? new EpollEventLoopGroup(2) : new KQueueEventLoopGroup(2);
+        Class<? extends ServerChannel> channel = epoll ? EpollServerDomainSocketChannel.class : KQueueServerDomainSocketChannel.class;
+        NettyServerBuilder builder = NettyServerBuilder.forAddress(new DomainSocketAddress(hidden.toString()))
+                .channelType(channel)
+                .bossEventLoopGroup(boss)
+                .workerEventLoopGroup(workers)
+                .maxInboundMessageSize(128 << 20) // Spark's own default of spark.connect.grpc.maxInboundMessageSize
+                .addService(new SparkConnectService(false));
+        SparkConnectInterceptorRegistry$.MODULE$.chainInterceptors(builder);
+        builder.intercept(new SecretInterceptor(secret)); // the last one added is asked first
+        Server server = builder.build().start();
+        Files.setPosixFilePermissions(hidden, PosixFilePermissions.fromString("rw-------"));
+        Files.move(hidden, socket, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        SparkConnectService$.MODULE$.server_$eq(server);
+        // Private in Spark, called by its plugin: the listener behind the UI's Connect tab.
+        var listener = SparkConnectService$.class.getDeclaredMethod("createListenerAndUI", SparkContext.class);
+        listener.setAccessible(true);
+        listener.invoke(SparkConnectService$.MODULE$, context);
+        return server;
+    }
+}

@@ -1,0 +1,57 @@
+package glaux;
+
+import java.util.Map;
+import org.apache.spark.SparkConf;
+
+/** What a session has unless its properties say otherwise. */
+final class Defaults {
+    private Defaults() {}
+
+    /** Fills in what is missing. The environment names the endpoint, region and credentials endpoint that S3 uses. */
+    static void apply(SparkConf conf, Map<String, String> env) {
+        set(conf, "spark.master", "local[*]");
+        set(conf, "spark.app.name", "glaux");
+        set(conf, "spark.ui.enabled", "false");
+        set(conf, "spark.ui.showConsoleProgress", "false");
+        set(conf, "spark.driver.host", "127.0.0.1");
+        set(conf, "spark.driver.bindAddress", "127.0.0.1");
+        // What Spark itself opens holds a secret of its own; in local mode it is made up per context.
+        set(conf, "spark.authenticate", "true");
+
+        for (String scheme : new String[] {"s3", "s3n", "s3a"}) {
+            set(conf, "spark.hadoop.fs." + scheme + ".impl", "org.apache.hadoop.fs.s3a.S3AFileSystem");
+        }
+        String endpoint = env.getOrDefault("AWS_ENDPOINT_URL_S3", env.getOrDefault("AWS_ENDPOINT_URL", ""));
+        if (!endpoint.isEmpty()) {
+            set(conf, "spark.hadoop.fs.s3a.endpoint", endpoint);
+            set(conf, "spark.hadoop.fs.s3a.path.style.access", "true");
+            set(conf, "spark.hadoop.fs.s3a.connection.ssl.enabled", Boolean.toString(endpoint.startsWith("https:")));
+        }
+        String region = env.getOrDefault("AWS_REGION", env.getOrDefault("AWS_DEFAULT_REGION", ""));
+        if (!region.isEmpty()) {
+            set(conf, "spark.hadoop.fs.s3a.endpoint.region", region);
+        }
+        if (env.containsKey("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
+            // Despite its name it asks the container endpoint first, and again before credentials expire.
+            set(conf, "spark.hadoop.fs.s3a.aws.credentials.provider", "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider");
+        }
+        // Deleting the markers above each file asks for the removal of directories that are not empty,
+        // which a server that keeps directories refuses, and S3A then retries for minutes.
+        set(conf, "spark.hadoop.fs.s3a.directory.marker.retention", "keep");
+
+        // Nothing is visible before the job commits: parts are uploaded, completed at the end.
+        set(conf, "spark.hadoop.fs.s3a.committer.name", "magic");
+        set(conf, "spark.hadoop.fs.s3a.committer.magic.enabled", "true");
+        for (String scheme : new String[] {"s3", "s3n", "s3a"}) {
+            set(conf, "spark.hadoop.mapreduce.outputcommitter.factory.scheme." + scheme, "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory");
+        }
+        set(conf, "spark.sql.sources.commitProtocolClass", CommitProtocol.class.getName());
+        set(conf, "spark.sql.parquet.output.committer.class", "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter");
+    }
+
+    private static void set(SparkConf conf, String key, String value) {
+        if (!conf.contains(key)) {
+            conf.set(key, value);
+        }
+    }
+}

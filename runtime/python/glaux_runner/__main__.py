@@ -1,0 +1,5 @@
+"""Entry point: ``python -m glaux_runner``."""
+
+from glaux_runner.runner import main
+
+main()

@@ -1,0 +1,271 @@
+"""The runner: cells in the main thread, control frames in a thread of their own.
+
+The channel is read by a thread so that an interrupt is seen while a cell runs.
+An interrupt is SIGINT to the main thread, repeated until the cell ends: code
+may catch the first one, and a call to the JVM is given a moment to end by
+itself when the shim cancels its Spark jobs.
+"""
+
+import ast
+import asyncio
+import builtins
+import inspect
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import types
+
+from glaux_runner import display, errors, loggers
+from glaux_runner.channel import Channel
+from glaux_runner.stdio import Stdio
+
+# The time between signals while a cell does not end, seconds.
+_REPEAT = 0.3
+# How long a call to the JVM may take to end by itself after an interrupt, seconds.
+_GRACE = 1.0
+
+_FILE = "<stdin>"
+
+# Frames of these files are not the user's.
+_OWN = frozenset({__file__, display.__file__})
+
+_runner: "Runner | None" = None
+
+
+def _evaluate(code, namespace):
+    """Runs compiled user code. Only what runs below this frame is ever interrupted."""
+    return eval(code, namespace)
+
+
+def _call(function, *args):
+    """Calls user code that is not a cell's own, such as a value's repr; interruptible like _evaluate."""
+    return function(*args)
+
+
+_INTERRUPTIBLE = frozenset({_evaluate.__code__, _call.__code__})
+
+
+class Runner:
+    """Executes cells, one at a time, in one namespace."""
+
+    def __init__(self, channel: Channel, stdio: Stdio):
+        self._channel = channel
+        self._stdio = stdio
+        self._pid = os.getpid()
+        self._main = threading.main_thread().ident
+        self._work: "queue.SimpleQueue[dict | None]" = queue.SimpleQueue()
+        self._spark = None  # module glaux_runner.spark, once imported
+        self._attached = None
+        self._loop: "asyncio.AbstractEventLoop | None" = None
+
+        self._lock = threading.Lock()
+        self._cell = ""  # the running cell; guarded by the lock
+        self._interrupted = 0.0  # when its interrupt was asked for, monotonic; 0: not; guarded by the lock
+        self._ended = threading.Condition(self._lock)
+
+        self.module = types.ModuleType("__main__")
+        self.module.__builtins__ = builtins
+        sys.modules["__main__"] = self.module  # functions defined by cells pickle by value
+        self.module.athena_user_logger = loggers.logger("user")
+        self.module.athena_shared_logger = loggers.logger("shared")
+
+    # The main thread.
+
+    def run(self) -> None:
+        """Works until the shim says exit or is gone."""
+        signal.signal(signal.SIGINT, self._on_signal)
+        threading.Thread(target=self._listen, name="glaux-control", daemon=True).start()
+        from glaux_runner import spark
+
+        self._spark = spark
+        signal.signal(signal.SIGINT, self._on_signal)
+        self._channel.send({"ev": "imported"})
+        while True:
+            frame = self._work.get()
+            if frame is None:
+                return
+            if frame["op"] == "attach":
+                self._attach(frame)
+            else:
+                self._run_cell(frame["id"], frame["code"])
+
+    def _attach(self, frame: dict) -> None:
+        sys.argv = [""] + [str(a) for a in frame.get("argv") or []]
+        try:
+            self._attached = self._spark.Attached(frame["port"], frame["secret"])
+        except BaseException as failed:
+            self._channel.send({"ev": "attachFailed", "error": "%s: %s" % (type(failed).__name__, failed)})
+            return
+        finally:
+            signal.signal(signal.SIGINT, self._on_signal)  # SparkContext installs one of its own
+        self.module.sc = self._attached.context
+        self.module.spark = self._attached.session
+        self._channel.send({"ev": "attached"})
+
+    def _run_cell(self, cell: str, code: str) -> None:
+        self._stdio.restore()
+        with self._lock:
+            self._cell = cell
+            self._interrupted = 0.0
+        error = None
+        try:
+            self._begin(cell)
+            self._execute(cell, code)
+        except BaseException as raised:
+            error = raised
+        if os.getpid() != self._pid:
+            self._leave_child(error)
+        with self._lock:
+            interrupted = self._interrupted > 0
+            self._cell = ""  # from here on no signal raises
+            self._ended.notify_all()
+        done = {"ev": "done", "id": cell, "ok": True, "interrupted": False}
+        if error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0)):
+            text, shown = errors.describe(error, _OWN)
+            self._stdio.flush()
+            self._stdio.write_error(text)
+            done.update(ok=False, interrupted=interrupted, error=shown)
+        error = None
+        self._stdio.restore()
+        self._stdio.flush()
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) != self._on_signal:
+            signal.signal(signal.SIGINT, self._on_signal)
+        self._channel.send(done)
+
+    def _begin(self, cell: str) -> None:
+        if self._attached is None:
+            return
+        try:
+            self._attached.begin(cell)
+        except Exception:  # the JVM is gone, which the shim sees for itself, or user code broke the gateway
+            pass
+
+    def _execute(self, cell: str, code: str) -> None:
+        body, last = self._compile(code)
+        namespace = self.module.__dict__
+        if body is not None:
+            self._evaluate(body, namespace)
+        value = None
+        if last is not None:
+            value = self._evaluate(last, namespace)
+        data = None if value is None else _call(display.bundle, value)
+        self._figures(cell)
+        if data is not None:
+            self._channel.send({"ev": "display", "id": cell, "data": data, "final": True})
+
+    def _compile(self, code: str):
+        """Splits a cell into its statements and a last expression, each compiled or None."""
+        tree = _call(ast.parse, code, _FILE)
+        last = None
+        if tree.body and isinstance(tree.body[-1], ast.Expr):
+            last = ast.Expression(tree.body.pop().value)
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        return (
+            _call(compile, tree, _FILE, "exec", flags) if tree.body else None,
+            _call(compile, last, _FILE, "eval", flags) if last is not None else None,
+        )
+
+    def _evaluate(self, code, namespace):
+        if code.co_flags & inspect.CO_COROUTINE:
+            if self._loop is None or self._loop.is_closed():
+                self._loop = asyncio.new_event_loop()
+                asyncio.set_event_loop(self._loop)
+            return _call(self._loop.run_until_complete, _evaluate(code, namespace))
+        return _evaluate(code, namespace)
+
+    def _figures(self, cell: str) -> None:
+        if "matplotlib.pyplot" in sys.modules:
+            for data in _call(display.open_figures):
+                self._channel.send({"ev": "display", "id": cell, "data": data, "final": False})
+
+    def show_figures(self) -> None:
+        """Sends the open figures as part of the running cell."""
+        with self._lock:
+            cell = self._cell
+        if cell and os.getpid() == self._pid:
+            for data in display.open_figures():
+                self._channel.send({"ev": "display", "id": cell, "data": data, "final": False})
+
+    def _leave_child(self, error: "BaseException | None") -> None:
+        """Ends a process that the cell forked and that came back out of the cell."""
+        code = 0
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        elif error is not None:
+            code = 1
+            self._stdio.write_error(errors.describe(error, _OWN)[0])
+        self._stdio.flush()
+        os._exit(code & 0xFF)
+
+    def _on_signal(self, number, frame) -> None:
+        """SIGINT: raises in the cell's code if its interrupt was asked for."""
+        if os.getpid() != self._pid:
+            raise KeyboardInterrupt
+        asked = self._interrupted  # read without the lock, which this thread may hold
+        if not self._cell or not asked or threading.current_thread() is not threading.main_thread():
+            return
+        waiting = None
+        at = frame
+        while at is not None:
+            if at.f_code in _INTERRUPTIBLE:
+                break
+            if self._spark is not None and at.f_code is self._spark.JVM_CALL:
+                waiting = at
+            at = at.f_back
+        if at is None or at is frame:
+            return  # in the runner itself; the next signal will find the cell's code
+        if waiting is not None:
+            if time.monotonic() - asked < _GRACE:
+                return
+            self._spark.abandon(waiting)
+        raise KeyboardInterrupt
+
+    # The control thread.
+
+    def _listen(self) -> None:
+        while True:
+            frame = self._channel.receive()
+            if frame is None or frame.get("op") == "exit":
+                break
+            op = frame.get("op")
+            if op in ("attach", "run"):
+                self._work.put(frame)
+            elif op == "ping":
+                self._channel.send({"ev": "pong", "n": frame.get("n")})
+            elif op == "interrupt":
+                with self._lock:
+                    if self._cell == frame.get("id") and not self._interrupted:
+                        self._interrupted = time.monotonic()
+                        threading.Thread(target=self._signal, args=(self._cell,), name="glaux-interrupt", daemon=True).start()
+        self._work.put(None)
+        with self._lock:
+            idle = not self._cell
+        if not idle:
+            os._exit(0)  # nobody is left to hear of the cell
+
+    def _signal(self, cell: str) -> None:
+        """Signals the main thread until the cell has ended."""
+        with self._lock:
+            while self._cell == cell:
+                signal.pthread_kill(self._main, signal.SIGINT)
+                self._ended.wait(_REPEAT)
+
+
+def show_figures() -> None:
+    """Called by the matplotlib backend's show()."""
+    if _runner is not None:
+        _runner.show_figures()
+
+
+def main() -> None:
+    """Runs cells until the shim is gone."""
+    global _runner
+    os.environ.setdefault("MPLBACKEND", "module://glaux_runner.figures")
+    channel = Channel.inherited(3)
+    _runner = Runner(channel, Stdio())
+    _runner.run()
+    _runner = None
+    os._exit(0)  # threads of the user's code do not hold the process

@@ -1,0 +1,45 @@
+"""Attaches this process to the session's JVM."""
+
+import os
+
+# The import is most of this process's start-up; it happens while the JVM starts.
+import pyspark.sql
+from py4j.clientserver import ClientServerConnection
+from pyspark import SparkConf, SparkContext
+from pyspark.java_gateway import launch_gateway
+from pyspark.sql import SparkSession
+
+# A thread inside this is in a call to the JVM.
+JVM_CALL = ClientServerConnection.send_command.__code__
+
+
+class Attached:
+    """The JVM this process is attached to."""
+
+    def __init__(self, port: int, secret: str):
+        """Connects and blocks until the driver has its session. Raises what the driver refused to start with."""
+        os.environ["PYSPARK_GATEWAY_PORT"] = str(port)
+        os.environ["PYSPARK_GATEWAY_SECRET"] = secret
+        gateway = launch_gateway()
+        self._driver = gateway.jvm.glaux.Driver
+        jsession = self._driver.session()
+        jcontext = self._driver.context()
+        self.context = SparkContext(gateway=gateway, jsc=jcontext, conf=SparkConf(_jconf=jcontext.getConf()))
+        self.session = SparkSession(self.context, jsession)
+
+    def begin(self, cell: str) -> None:
+        """Says which cell runs on this thread: its jobs can be followed and cancelled."""
+        self._driver.begin(cell)
+
+
+def abandon(frame) -> None:
+    """Closes the JVM connection that an interrupted call waits on.
+
+    The reply will still come; left open, the next call would read it as its own.
+    """
+    connection = frame.f_locals.get("self")
+    if isinstance(connection, ClientServerConnection):
+        connection.close()
+
+
+__all__ = ["Attached", "JVM_CALL", "abandon", "pyspark"]
