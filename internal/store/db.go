@@ -1,5 +1,5 @@
 // Package store keeps the server's metadata in SQLite: workgroups and tags,
-// sessions, calculations, idempotency tokens.
+// sessions, calculations, idempotency tokens, and the sealed key ring.
 //
 // One DB satisfies the store interfaces that the domain packages declare. It
 // writes through a single connection and reads through a pool, in WAL mode, so
@@ -27,6 +27,7 @@ import (
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"glaux/internal/access"
 	"glaux/internal/calc"
 	"glaux/internal/session"
 	"glaux/internal/workgroup"
@@ -50,6 +51,7 @@ var (
 	_ workgroup.Store = (*DB)(nil)
 	_ session.Store   = (*DB)(nil)
 	_ calc.Store      = (*DB)(nil)
+	_ access.KeyStore = (*DB)(nil)
 )
 
 // stmts are the prepared statements of the hot paths.

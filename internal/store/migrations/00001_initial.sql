@@ -107,6 +107,14 @@ CREATE TABLE tokens (
 CREATE INDEX tokens_session ON tokens (session);
 CREATE INDEX tokens_calculation ON tokens (calculation);
 
+-- The key ring; every key is encrypted under the master key, which is no part
+-- of the database.
+CREATE TABLE keys (
+    id      TEXT    NOT NULL PRIMARY KEY CHECK (id <> ''),
+    created INTEGER NOT NULL,
+    sealed  BLOB    NOT NULL
+) STRICT;
+
 CREATE TABLE counters (
     name  TEXT    NOT NULL PRIMARY KEY,
     value INTEGER NOT NULL
@@ -114,6 +122,7 @@ CREATE TABLE counters (
 INSERT INTO counters (name, value) VALUES ('epoch', 0);
 
 -- +goose Down
+DROP TABLE keys;
 DROP TABLE counters;
 DROP TABLE tokens;
 DROP TABLE calculations;

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"glaux/internal/access"
 	"glaux/internal/calc"
 	"glaux/internal/session"
 	"glaux/internal/workgroup"
@@ -31,6 +32,7 @@ type Memory struct {
 	sessions     map[session.Key]memorySession
 	calculations map[string]calc.Calculation
 	tokens       map[memoryTokenKey]memoryToken
+	keys         []access.SealedKey
 	epoch        uint64
 }
 
@@ -67,6 +69,7 @@ var (
 	_ workgroup.Store = (*Memory)(nil)
 	_ session.Store   = (*Memory)(nil)
 	_ calc.Store      = (*Memory)(nil)
+	_ access.KeyStore = (*Memory)(nil)
 )
 
 func (m *Memory) failed(method string) error {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"glaux/internal/access"
 	"glaux/internal/calc"
 	"glaux/internal/ident"
 	"glaux/internal/session"
@@ -19,6 +20,7 @@ type Store interface {
 	workgroup.Store
 	session.Store
 	calc.Store
+	access.KeyStore
 }
 
 // Run tests that a store keeps the promises of the interfaces it implements.
@@ -60,6 +62,7 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 		{"calculation end", testEndCalculation},
 		{"calculation end race", testEndRace},
 		{"calculation list", testCalculationList},
+		{"keys", testKeys},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
