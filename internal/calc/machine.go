@@ -33,6 +33,16 @@ var moves = map[State]map[Event]State{
 	Canceled:  {},
 }
 
+// States returns every state, in the order of a calculation's life.
+func States() []State {
+	return []State{Creating, Created, Queued, Running, Canceling, Canceled, Completed, Failed}
+}
+
+// Events returns every event, in the order of a calculation's life.
+func Events() []Event {
+	return []Event{Sent, Held, Taken, Stop, Succeeded, Raised, Interrupted, Broke}
+}
+
 // Next returns the state that e leads to, or a *TransitionError.
 func (s State) Next(e Event) (State, error) {
 	if to, ok := moves[s][e]; ok {

@@ -50,6 +50,16 @@ var moves = map[State]map[Event]State{
 	Ended:     {},
 }
 
+// States returns every state, in the order of a session's life.
+func States() []State {
+	return []State{Queued, Launching, Started, Idle, Busy, Degraded, Stopping, Ended}
+}
+
+// Events returns every event, in the order of a session's life.
+func Events() []Event {
+	return []Event{Admitted, Spawned, Ready, Began, Finished, Silent, Answered, Resumed, TimedOut, Stop, Exited}
+}
+
 // Next returns the state that e leads to, or a *TransitionError.
 func (s State) Next(e Event) (State, error) {
 	if to, ok := moves[s][e]; ok {
@@ -70,7 +80,7 @@ func (e *TransitionError) Error() string {
 }
 
 // Move takes s through one event. It is the only place that changes State,
-// and with it Changed, IdleSince, EndedAt and, where an end begins, Cause,
+// and with it Changed, Spawned, IdleSince, EndedAt and, where an end begins, Cause,
 // Reason and Desired. cause and why count for events that begin an end; what
 // was set by an earlier one stays.
 func (s *Session) Move(e Event, at time.Time, cause Cause, why string) error {
@@ -100,8 +110,12 @@ func (s *Session) Move(e Event, at time.Time, cause Cause, why string) error {
 		if why != "" {
 			s.Reason = why
 		}
-	case Queued, Launching, Started, Idle, Busy:
+	case Started, Idle, Busy:
+		if s.Spawned.IsZero() {
+			s.Spawned = at
+		}
 		s.Reason = ""
+	case Queued, Launching:
 	}
 	s.State = to
 	return nil

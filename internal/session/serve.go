@@ -366,6 +366,8 @@ func (v *serving) ready(ctx context.Context, err error) bool {
 		return v.take(Ready, "", "")
 	case ctx.Err() != nil:
 		return false
+	case v.s.State != Launching && v.s.State != Started:
+		// It was ready before, or is to end: how it ended says more.
 	case failed:
 		v.failure = start
 	default:
