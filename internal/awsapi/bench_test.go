@@ -2,7 +2,6 @@ package awsapi
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -37,7 +36,7 @@ func BenchmarkDispatch(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	d, err := NewJSON(rows, Options{Authenticator: gate{}, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	d, err := NewJSON(rows, Options{Authenticator: gate{}, Log: slog.New(slog.NewJSONHandler(&nowhere{}, nil))})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"reflect"
@@ -94,24 +95,30 @@ type codec struct {
 	typ  reflect.Type
 	open []Open
 	root *node
+	err  error // why there is no root
 }
 
 func newCodec(typ reflect.Type, open []Open) *codec {
 	return &codec{typ: typ, open: open}
 }
 
-// node returns the root node.
-func (c *codec) node() *node {
-	c.once.Do(func() {
-		service, operation := operationOf(c.typ)
-		b := &builder{model: modelOf(service), echo: service != Athena, open: c.open, made: map[nodeKey]*node{}}
-		shape := ""
-		if b.model != nil {
-			shape = b.model.Inputs[operation]
-		}
-		c.root = b.node(c.typ, shape)
-	})
-	return c.root
+// node returns the root node. It fails for types that no JSON can fill, which
+// is a fault of the program.
+func (c *codec) node() (*node, error) {
+	c.once.Do(func() { c.root, c.err = c.build() })
+	return c.root, c.err
+}
+
+// build makes the nodes.
+func (c *codec) build() (*node, error) {
+	service, operation := operationOf(c.typ)
+	m, err := modelOf(service)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{model: m, echo: service != Athena, open: c.open, made: map[nodeKey]*node{}}
+	root := b.node(c.typ, m.Inputs[operation])
+	return root, b.err
 }
 
 // operationOf finds the service and operation of an SDK input type by its
@@ -136,11 +143,12 @@ type builder struct {
 	echo  bool // see node.echo; Athena does not repeat values (athena-sql facts §2.2)
 	open  []Open
 	made  map[nodeKey]*node
+	err   error // the first type that cannot be decoded into
 }
 
 // rule returns the model's rule for a shape, or nil.
 func (b *builder) rule(shape string) *rule {
-	if b.model == nil || shape == "" {
+	if shape == "" {
 		return nil
 	}
 	return b.model.Shapes[shape]
@@ -199,7 +207,7 @@ func (b *builder) fill(n *node) {
 	case reflect.Float32, reflect.Float64:
 		n.kind = kindFloat
 	default:
-		panic(fmt.Sprintf("cannot decode into %s: no JSON value has this type", t))
+		b.err = cmp.Or(b.err, fmt.Errorf("cannot decode into %s: no JSON value has this type", t))
 	}
 }
 
@@ -245,7 +253,7 @@ func (b *builder) interfaced(n *node, r *rule) {
 		n.reindex()
 		return
 	}
-	panic(fmt.Sprintf("cannot decode into interface %s: the operation's row does not say what it can hold", n.typ))
+	b.err = cmp.Or(b.err, fmt.Errorf("cannot decode into interface %s: the operation's row does not say what it can hold", n.typ))
 }
 
 // reindex builds the lookup by wire name.

@@ -23,7 +23,11 @@ func TestModels(t *testing.T) {
 		if got := len(operations(service)); got < want || (service != STS && got != want) {
 			t.Errorf("%s has %d operations, want %d", service, got, want)
 		}
-		for name, r := range modelOf(service).Shapes {
+		m, err := modelOf(service)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, r := range m.Shapes {
 			if r.Pattern != "" {
 				r.matches(name) // panics on a pattern that does not compile
 			}
@@ -63,7 +67,11 @@ func TestPatterns(t *testing.T) {
 		{Athena, "WorkGroupName", "a b", false},
 		{Athena, "WorkGroupName", "a\n", false},
 	} {
-		r := modelOf(c.service).Shapes[c.shape]
+		m, err := modelOf(c.service)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := m.Shapes[c.shape]
 		if r == nil {
 			t.Fatalf("%s has no shape %s", c.service, c.shape)
 		}
@@ -193,6 +201,19 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%q became %q: %v", body, e.buf, err)
 		}
 	})
+}
+
+// TestUndecodable checks that inputs which no JSON can fill are reported.
+func TestUndecodable(t *testing.T) {
+	t.Parallel()
+	type channel struct{ C chan int }
+	if err := newCodec(reflect.TypeFor[channel](), nil).decode([]byte("{}"), reflect.ValueOf(new(channel)).Elem()); err == nil || !strings.Contains(err.Error(), "chan int") {
+		t.Errorf("got %v", err)
+	}
+	err := newCodec(reflect.TypeFor[unions](), nil).decode([]byte("{}"), reflect.ValueOf(new(unions)).Elem())
+	if err == nil || !strings.Contains(err.Error(), "myUnion") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // workGroupOutput is a reply of usual size.

@@ -30,10 +30,14 @@ var decoders = sync.Pool{New: func() any { return &decoder{checker: checker{path
 // decode reads the body into v, a settable struct of the codec's type. It
 // fails with a serializationError or a violationError.
 func (c *codec) decode(body []byte, v reflect.Value) error {
+	n, err := c.node()
+	if err != nil {
+		return err
+	}
 	d, _ := decoders.Get().(*decoder)
 	d.text, d.pos, d.depth = body, 0, 0
 	d.path, d.violations = d.path[:0], nil
-	err := d.all(c.node(), v)
+	err = d.all(n, v)
 	if err == nil {
 		err = d.err()
 	}
@@ -80,7 +84,7 @@ func (d *decoder) value(n *node, v reflect.Value) (bool, error) {
 		}
 		s := string(text)
 		d.checkString(n, s)
-		*(v.Addr().Interface().(**string)) = &s //nolint:errcheck // the node's type says so
+		*(v.Addr().Interface().(**string)) = &s
 		return true, nil
 	}
 	p := reflect.New(n.typ)

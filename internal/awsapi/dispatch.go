@@ -25,6 +25,9 @@ const (
 	xmlType = "text/xml"
 )
 
+// statusGone is recorded when the client went away before the reply.
+const statusGone = 499
+
 // JSON is the dispatcher of the JSON 1.1 services. It is safe for concurrent use.
 type JSON struct {
 	Options
@@ -65,10 +68,13 @@ func targetPrefix(service string) string {
 }
 
 // Handles reports whether the request is one for this dispatcher: it names a
-// target of Athena or Glue, known or not.
+// target, which no other protocol has, or is posted to the root in a JSON
+// type of AWS's.
 func (d *JSON) Handles(r *http.Request) bool {
-	t := r.Header.Get("X-Amz-Target")
-	return strings.HasPrefix(t, "AmazonAthena.") || strings.HasPrefix(t, "AWSGlue.")
+	if r.Header.Get("X-Amz-Target") != "" {
+		return true
+	}
+	return r.Method == http.MethodPost && r.URL.Path == "/" && strings.HasPrefix(mediaType(r.Header.Get("Content-Type")), "application/x-amz-json-")
 }
 
 // ServeHTTP answers one request and logs its record.
@@ -96,6 +102,11 @@ func (d *JSON) answer(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	rec.Service, rec.Operation = row.Service, row.Name
 
 	out, err := d.call(ctx, w, r, rec, row)
+	if err != nil && ctx.Err() != nil {
+		// Nobody reads the reply; it is no failure of ours.
+		rec.Status, rec.Code, rec.Cause = statusGone, "ClientGone", err
+		return
+	}
 	if err != nil {
 		replyException(w, rec, kind, exceptionOf(rec.Service, rec.ID, err))
 		return
@@ -136,9 +147,6 @@ func notImplemented(service, name string) error {
 // recovered turns a panic into *err. It must be deferred directly.
 func recovered(err *error) {
 	if p := recover(); p != nil {
-		if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel is compared by identity, as net/http does
-			panic(p)
-		}
 		*err = fmt.Errorf("operation panicked: %v\n%s", p, debug.Stack())
 	}
 }

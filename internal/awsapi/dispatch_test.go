@@ -438,6 +438,62 @@ func TestOversize(t *testing.T) {
 	answer{resp.StatusCode, string(text), nil}.want(t, 413, refused)
 }
 
+// TestHandles checks which requests belong to the dispatcher.
+func TestHandles(t *testing.T) {
+	t.Parallel()
+	d, err := NewJSON(nil, Options{Authenticator: gate{}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		method, path, kind, target string
+		want                       bool
+	}{
+		{"POST", "/", json11, "AmazonAthena.GetWorkGroup", true},
+		{"POST", "/", "", "Nope", true},
+		{"POST", "/", json11, "", true},
+		{"POST", "/", "application/x-amz-json-1.0", "", true},
+		{"POST", "/", "application/json", "", false},
+		{"POST", "/bucket", json11, "", false},
+		{"GET", "/", "", "", false},
+		{"POST", "/", "application/x-www-form-urlencoded", "", false},
+	} {
+		r := httptest.NewRequest(c.method, c.path, nil)
+		r.Header.Set("Content-Type", c.kind)
+		r.Header.Set("X-Amz-Target", c.target)
+		if got := d.Handles(r); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TestGone checks that a client that goes away is not logged as a failure.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	rows, err := Table(Athena, map[string]Handler{
+		"GetWorkGroup": Handle(func(ctx context.Context, _ access.Caller, _ *athena.GetWorkGroupInput) (*athena.GetWorkGroupOutput, error) {
+			cancel()
+			return nil, ctx.Err()
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := make(seen, 1)
+	d, err := NewJSON(rows, Options{Authenticator: gate{}, Log: slog.New(slog.DiscardHandler), Observer: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(`{"WorkGroup":"w"}`))
+	r.Header.Set("Content-Type", json11)
+	r.Header.Set("X-Amz-Target", "AmazonAthena.GetWorkGroup")
+	d.ServeHTTP(httptest.NewRecorder(), r)
+	if rec := <-s; rec.Status != statusGone {
+		t.Errorf("record is %+v", rec)
+	}
+}
+
 // TestRecord checks what the log and the observer learn of a request.
 func TestRecord(t *testing.T) {
 	t.Parallel()

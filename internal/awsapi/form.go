@@ -21,8 +21,12 @@ type formReader struct {
 // decodeForm reads the form into v, a settable struct of the codec's type. It
 // fails with a serializationError or a violationError.
 func (c *codec) decodeForm(form url.Values, v reflect.Value) error {
+	n, err := c.node()
+	if err != nil {
+		return err
+	}
 	r := &formReader{form: form}
-	if err := r.structure(c.node(), "", v); err != nil {
+	if err := r.structure(n, "", v); err != nil {
 		return err
 	}
 	return r.err()

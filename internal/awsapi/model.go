@@ -60,15 +60,16 @@ func (r *rule) matches(s string) bool {
 	return r.re.MatchString(s) && (r.not == nil || !r.not.MatchString(s))
 }
 
-// athenaModel, glueModel and stsModel read their tables once, when first needed.
+// The tables are read once, when first needed.
 var (
-	athenaModel = sync.OnceValue(func() *model { return readModel(Athena) })
-	glueModel   = sync.OnceValue(func() *model { return readModel(Glue) })
-	stsModel    = sync.OnceValue(func() *model { return readModel(STS) })
+	athenaModel = sync.OnceValues(func() (*model, error) { return readModel(Athena) })
+	glueModel   = sync.OnceValues(func() (*model, error) { return readModel(Glue) })
+	stsModel    = sync.OnceValues(func() (*model, error) { return readModel(STS) })
 )
 
-// modelOf returns the constraint table of a service, or nil.
-func modelOf(service string) *model {
+// modelOf returns the constraint table of a service, which is empty for those
+// that have none.
+func modelOf(service string) (*model, error) {
 	switch service {
 	case Athena:
 		return athenaModel()
@@ -77,21 +78,20 @@ func modelOf(service string) *model {
 	case STS:
 		return stsModel()
 	}
-	return nil
+	return new(model), nil
 }
 
-// readModel reads an embedded table. The tables are part of the program, so a
-// broken one is a programming error.
-func readModel(service string) *model {
+// readModel reads an embedded table.
+func readModel(service string) (*model, error) {
 	text, err := modelFiles.ReadFile("model/" + service + ".json")
 	m := new(model)
 	if err == nil {
 		err = json.Unmarshal(text, m)
 	}
 	if err != nil {
-		panic(fmt.Sprintf("cannot read the embedded model of %s: %v", service, err))
+		return nil, fmt.Errorf("cannot read the embedded model of %s: %w", service, err)
 	}
-	return m
+	return m, nil
 }
 
 // lowerCamel spells a member the way validation messages do.

@@ -27,7 +27,7 @@ type kitchenSink struct {
 	HttpdateTimestamp   *time.Time
 	Integer             *int32
 	Iso8601Timestamp    *time.Time
-	JsonValue           *string
+	JsonValue           *string //nolint:revive // spelled as on the wire
 	ListOfLists         [][]string
 	ListOfMapsOfStrings []map[string]string
 	ListOfStrings       []string
@@ -42,7 +42,7 @@ type kitchenSink struct {
 	RecursiveStruct     *kitchenSink
 	SimpleStruct        *valued
 	String              *string
-	StructWithJsonName  *valued
+	StructWithJsonName  *valued //nolint:revive // spelled as on the wire
 	Timestamp           *time.Time
 	UnixTimestamp       *time.Time
 }
@@ -213,7 +213,7 @@ func protocolTests(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatalf("cannot open the protocol tests: %v\nmake test fetches them; or: mvn -B dependency:copy -Dartifact=software.amazon.smithy:smithy-aws-protocol-tests:1.74.1 -DoutputDirectory=build/cache/smithy", err)
 	}
-	defer z.Close()
+	defer func() { _ = z.Close() }() // read only
 	files := map[string]string{}
 	for _, f := range z.File {
 		if !strings.HasPrefix(f.Name, "META-INF/smithy/awsJson1_1/") || !strings.HasSuffix(f.Name, ".smithy") {

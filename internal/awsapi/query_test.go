@@ -29,6 +29,13 @@ type assumed struct {
 	Extra   []string `xml:"Extra>member"`
 }
 
+// identity is another.
+type identity struct {
+	Account string
+	Arn     string
+	UserID  string `xml:"UserId"`
+}
+
 // newQuery serves a few STS operations.
 func newQuery(t *testing.T) string {
 	t.Helper()
@@ -46,8 +53,8 @@ func newQuery(t *testing.T) string {
 			}
 			return out, nil
 		}),
-		"GetCallerIdentity": HandleQuery(func(_ context.Context, who access.Caller, _ *sts.GetCallerIdentityInput) (*struct{ Account, Arn, UserId string }, error) {
-			return &struct{ Account, Arn, UserId string }{who.Account, who.ARN, who.UserID}, nil
+		"GetCallerIdentity": HandleQuery(func(_ context.Context, who access.Caller, _ *sts.GetCallerIdentityInput) (*identity, error) {
+			return &identity{who.Account, who.ARN, who.UserID}, nil
 		}),
 		"GetSessionToken": HandleQuery(func(context.Context, access.Caller, *sts.GetSessionTokenInput) (*struct{}, error) {
 			return nil, fault.New(fault.Denied, "no")
@@ -184,6 +191,6 @@ func FuzzForm(f *testing.F) {
 			}
 			return nil, nil
 		})
-		h(t.Context(), access.Caller{}, values) //nolint:errcheck // any outcome but a panic will do
+		_, _ = h(t.Context(), access.Caller{}, values)
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"go/format"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,12 +156,11 @@ func readModel(wheel []byte, folder string) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := z.Open("botocore/data/" + folder + "/service-2.json.gz")
+	packed, err := fs.ReadFile(z, "botocore/data/"+folder+"/service-2.json.gz")
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	text, err := gzip.NewReader(f)
+	text, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, err
 	}
