@@ -65,7 +65,8 @@ func session(file string) error {
 		return err
 	}
 	// A hangup or Ctrl-C is meant for the server; only TERM ends the session.
-	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	// (Caught and dropped, not ignored: children would inherit that.)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGINT)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	err = supervise.Run(ctx, spec, address, socket, log)

@@ -112,8 +112,8 @@ func show(fd int, b bind) error {
 // enters says whether the uid, in no group but its own, may pass through dir.
 func enters(uid int, dir string) bool {
 	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return true // missing: nothing to cover
+	if err := unix.Stat(dir, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return true // nothing to cover
 	}
 	switch {
 	case int(st.Uid) == uid:

@@ -56,7 +56,8 @@ type bind struct {
 
 // plan finds the covers: for every needed path the topmost ancestor that
 // enter refuses. A path reached through symbolic links is shown under both of
-// its names. Paths that do not exist are left out.
+// its names. Of a needed directory that is itself refused the entries are
+// shown. Paths that do not exist are left out.
 func plan(cfg Config, enter func(dir string) bool) []cover {
 	found := map[string]*cover{}
 	add := func(b bind) {
@@ -80,8 +81,16 @@ func plan(cfg Config, enter func(dir string) bool) []cover {
 			if err != nil {
 				continue
 			}
-			add(bind{real, real, write})
-			add(bind{real, p, write})
+			for _, at := range []string{real, p} {
+				if enter(real) {
+					add(bind{real, at, write})
+					continue
+				}
+				entries, _ := os.ReadDir(real) // none: then there is nothing to show
+				for _, e := range entries {
+					add(bind{filepath.Join(real, e.Name()), filepath.Join(at, e.Name()), write})
+				}
+			}
 		}
 	}
 	each(cfg.Writable, true) // first, so that they win over the same path read-only

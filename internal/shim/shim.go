@@ -165,6 +165,7 @@ type CellError struct {
 type Exit struct {
 	Asked   bool          `json:"asked,omitempty"`
 	Orphan  bool          `json:"orphan,omitempty"`
+	Lost    bool          `json:"lost,omitempty"` // written by the server: the shim left no record
 	Code    int           `json:"code"`
 	Signal  int           `json:"signal,omitempty"`
 	Memory  bool          `json:"memory,omitempty"`

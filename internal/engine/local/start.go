@@ -1,0 +1,243 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"glaux/internal/engine"
+	"glaux/internal/sandbox"
+	"glaux/internal/shim"
+	"glaux/internal/supervise"
+)
+
+// start makes the session's directories and sockets, writes its spec and
+// starts its shim.
+func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
+	dir, work := l.dir(spec.Key), filepath.Join(l.dir(spec.Key), "work")
+	s := shim.Spec{
+		Version: shim.Version, Key: string(spec.Key), Epoch: spec.Epoch, Dir: dir,
+		Socket: l.socket(spec.Key), Agent: l.cfg.Agent, Connect: l.connectSocket(spec.Key),
+		Args: spec.Args, MaxOutput: spec.MaxOutput, Orphaned: spec.Orphaned, Sandboxed: isolated(),
+	}
+	if s.Sandboxed {
+		uid, err := l.chooseUID(spec.Key)
+		if err != nil {
+			return fmt.Errorf("cannot launch driver: %w", err)
+		}
+		s.UID = uid
+	}
+	address, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("cannot bind the session's address: %w", err)
+	}
+	defer address.Close()
+	s.Port = address.Addr().(*net.TCPAddr).Port
+	at := place{work: work, endpoint: fmt.Sprintf("http://127.0.0.1:%d", s.Port), secret: secret()}
+
+	properties, err := merge(spec, defaults(spec, at))
+	if err != nil {
+		return &engine.StartError{Cause: err.Error()}
+	}
+	if err := l.commands(&s, spec, properties, at); err != nil {
+		return &engine.StartError{Cause: err.Error()}
+	}
+	if err := l.directories(&s, work, properties); err != nil {
+		return fmt.Errorf("cannot launch driver: %w", err)
+	}
+	socket, err := bind(s.Socket)
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	if err := writeFile(filepath.Join(dir, shim.SpecFile), s, -1); err != nil {
+		return fmt.Errorf("cannot write the session's spec: %w", err)
+	}
+	return l.detach(ctx, s, address.(*net.TCPListener), socket)
+}
+
+// commands fills in what the two processes are started with.
+func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[string]string, at place) error {
+	heap, err := HeapMiB(properties, spec.HeapMiB)
+	if err != nil {
+		return err
+	}
+	extra, err := javaOptions(properties)
+	if err != nil {
+		return err
+	}
+	temp := filepath.Join(at.work, "tmp")
+	rt := l.cfg.Runtime
+	jvm := rt.JVM(heap, temp, confFile(at.work), extra)
+	env := l.environment(spec, at)
+	python := env.list()
+	if path := properties["spark.driver.extraLibraryPath"]; path != "" {
+		env.set("LD_LIBRARY_PATH", path)
+	}
+	env.set("GLAUX_CONNECT_SOCKET", s.Connect)
+	env.set("GLAUX_CONNECT_SECRET", secret())
+	s.JVM = shim.Command{Path: jvm[0], Args: jvm[1:], Env: env.list(), Dir: at.work}
+	s.Python = shim.Command{Path: rt.Runner[0], Args: rt.Runner[1:], Env: python, Dir: at.work}
+
+	s.Writable = []string{at.work, filepath.Dir(s.Connect)}
+	s.ReadOnly = append(s.ReadOnly, rt.Needs...)
+	s.ReadOnly = append(s.ReadOnly, sandbox.Prefix(rt.Runner[0])...)
+	s.ReadOnly = append(s.ReadOnly, sandbox.Prefix(jvm[0])...)
+	return nil
+}
+
+func confFile(work string) string { return filepath.Join(work, ".spark.json") }
+
+// environment is what both processes see. Nothing of the server's own
+// environment is in it.
+func (l *Launcher) environment(spec engine.Spec, at place) *environment {
+	rt, env := l.cfg.Runtime, &environment{}
+	env.set("PATH", strings.Join([]string{filepath.Dir(rt.Runner[0]), "/usr/local/bin", "/usr/bin", "/bin"}, ":"))
+	env.set("LANG", "C.UTF-8")
+	env.set("HOME", at.work)
+	env.set("TMPDIR", filepath.Join(at.work, "tmp"))
+	env.add(l.cfg.Env)
+	env.add(rt.Env)
+	env.set("AWS_REGION", spec.Region)
+	env.set("AWS_DEFAULT_REGION", spec.Region)
+	env.set("AWS_ENDPOINT_URL", at.endpoint)
+	env.set("AWS_CONTAINER_CREDENTIALS_FULL_URI", at.endpoint+"/_glaux/credentials/"+string(spec.Key))
+	env.set("AWS_CONTAINER_AUTHORIZATION_TOKEN", spec.AgentToken)
+	env.set("AWS_EC2_METADATA_DISABLED", "true")
+	env.set("AWS_ALLOW_HTTP", "true")
+	for k, v := range spec.Env {
+		if old := env.get(k); k == "PYTHONPATH" && old != "" {
+			v = old + ":" + v // the runtime's modules stay first
+		}
+		env.set(k, v)
+	}
+	return env
+}
+
+// environment is an ordered set of variables.
+type environment struct {
+	names  []string
+	values map[string]string
+}
+
+func (e *environment) set(name, value string) {
+	if e.values == nil {
+		e.values = map[string]string{}
+	}
+	if _, ok := e.values[name]; !ok {
+		e.names = append(e.names, name)
+	}
+	e.values[name] = value
+}
+
+func (e *environment) get(name string) string { return e.values[name] }
+
+func (e *environment) add(list []string) {
+	for _, v := range list {
+		if name, value, ok := strings.Cut(v, "="); ok {
+			e.set(name, value)
+		}
+	}
+}
+
+func (e *environment) list() []string {
+	out := make([]string, 0, len(e.names))
+	for _, n := range e.names {
+		out = append(out, n+"="+e.values[n])
+	}
+	return out
+}
+
+// directories makes what the session's processes write to, and gives it to
+// their user.
+func (l *Launcher) directories(s *shim.Spec, work string, properties map[string]string) error {
+	uid := -1
+	if s.Sandboxed {
+		uid = s.UID
+	}
+	if err := os.Mkdir(s.Dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Dir(s.Socket), 0o711); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	for _, d := range []string{work, filepath.Join(work, "tmp"), filepath.Dir(s.Connect)} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return err
+		}
+		if uid >= 0 {
+			if err := os.Chown(d, uid, uid); err != nil {
+				return err
+			}
+		}
+	}
+	return writeFile(confFile(work), properties, uid)
+}
+
+// bind makes the shim's socket, which only our own user can open.
+func bind(path string) (*net.UnixListener, error) {
+	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot bind the shim's socket: %w", err)
+	}
+	socket.SetUnlinkOnClose(false) // the shim has it then
+	if err := os.Chmod(path, 0o600); err != nil {
+		socket.Close()
+		return nil, fmt.Errorf("cannot protect the shim's socket: %w", err)
+	}
+	return socket, nil
+}
+
+// detach starts the shim with its listeners. The process started here only
+// starts it and ends, so that the shim is no child of ours.
+func (l *Launcher) detach(ctx context.Context, s shim.Spec, address *net.TCPListener, socket *net.UnixListener) error {
+	af, err := address.File()
+	if err != nil {
+		return fmt.Errorf("cannot pass the session's address: %w", err)
+	}
+	defer af.Close()
+	sf, err := socket.File()
+	if err != nil {
+		return fmt.Errorf("cannot pass the shim's socket: %w", err)
+	}
+	defer sf.Close()
+	cmd := exec.CommandContext(ctx, l.shim, "start", filepath.Join(s.Dir, shim.SpecFile))
+	cmd.Dir = "/"
+	cmd.Env = []string{supervise.MarkOf(s.Key)}
+	cmd.ExtraFiles = []*os.File{af, sf} // descriptors shim.FDAddress and shim.FDSocket
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot start the shim: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// writeFile replaces a file atomically by v as JSON, readable by its owner
+// only: the uid, or ours when that is negative.
+func writeFile(path string, v any, uid int) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // nothing is there after the rename
+	_, err = f.Write(b)
+	if err == nil && uid >= 0 {
+		err = f.Chown(uid, uid)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
