@@ -89,10 +89,11 @@ func lower(c byte) byte {
 }
 
 // DefaultRules returns what an assumed role may do that has no rules of its
-// own: everything in the data services, nothing in IAM, and of STS only what
-// concerns itself.
+// own: everything in the data services; of IAM only to hand a role to a
+// session, because whoever starts one does that; of STS only what concerns
+// itself.
 func DefaultRules() []Rule {
-	return []Rule{{Actions: []string{"athena:*", "glue:*", "s3:*", "logs:*"}}}
+	return []Rule{{Actions: []string{"athena:*", "glue:*", "s3:*", "logs:*", "iam:PassRole"}}}
 }
 
 // free are the actions that need no permission: each tells or gives a caller

@@ -78,7 +78,7 @@ var owners = map[string][]string{
 	"modernc.org/sqlite":           {"store"},
 	"gopkg.in/yaml.v3":             {"server"},
 	"github.com/google/uuid":       {"ident"},
-	"github.com/aws/aws-sdk-go-v2": {"awsapi", "athenaapi", "object", "bench", "test/compat", "test/wire"},
+	"github.com/aws/aws-sdk-go-v2": {"awsapi", "athenaapi", "stsapi", "object", "bench", "test/compat", "test/wire"},
 	"github.com/aws/smithy-go":     {"awsapi", "athenaapi", "object", "bench", "test/compat", "test/wire"},
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -75,7 +76,9 @@ func parsed(t *testing.T, wire string) *http.Request {
 	go func() { serve <- srv.Serve(ln) }()
 	defer func() {
 		_ = srv.Close()
-		<-serve
+		if err := <-serve; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("cannot serve: %v", err)
+		}
 	}()
 	select {
 	case r := <-seen:
