@@ -23,6 +23,8 @@ type cli struct {
 	Env     envCmd     `cmd:"" help:"Print the exports that point AWS clients at the running server."`
 	Runtime runtimeCmd `cmd:"" help:"What runs inside sessions."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	ObjectServer objectServerCmd `cmd:"" hidden:"" help:"The embedded S3; the server starts it."`
 }
 
 // world is what commands need of the process.
@@ -218,3 +220,8 @@ func (versionCmd) Run(w world) error {
 	_, err := fmt.Fprintln(w.out, "glaux", server.Version())
 	return err
 }
+
+type objectServerCmd struct{}
+
+// Run is the embedded S3 server, until the server that started it is gone.
+func (objectServerCmd) Run(w world) error { return server.ObjectServer(w.ctx) }

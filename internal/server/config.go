@@ -66,9 +66,9 @@ type Config struct {
 	Retention time.Duration `help:"How long ended sessions stay listed." default:"1080h" yaml:"retention"`
 	// MaxOutput is how many bytes of each output stream of a calculation are kept.
 	MaxOutput int64 `help:"Bytes kept of each output stream of a calculation." default:"268435456" yaml:"max-output"`
-	// SessionUIDs is the first of a range of 60,000 user ids, one for each
-	// session. It is used as root only. 0: sessions run as the server's user.
-	SessionUIDs int `name:"session-uids" help:"First user id for sessions, as root; 0: the server's own." default:"700000" yaml:"session-uids"`
+	// SessionUIDs is the first of 65,536 user ids; as root, every session runs
+	// as one of its own. An ordinary user's sessions run as that user.
+	SessionUIDs int `name:"session-uids" help:"First of the user ids that sessions run as when the server is root." default:"200000" yaml:"session-uids"`
 
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel  string `help:"debug, info, warn or error." default:"info" yaml:"log-level"`
@@ -219,7 +219,7 @@ func (c *Config) Check() error {
 	within("dpu-memory", int64(c.DPU.Memory), int64(c.DPU.Heap), 1<<21)
 	within("max-sessions", int64(c.MaxSessions), 0, 100000)
 	within("max-output", c.MaxOutput, 1<<10, 1<<40)
-	within("session-uids", int64(c.SessionUIDs), 0, 1<<31-60001)
+	within("session-uids", int64(c.SessionUIDs), 1000, 1<<31-65537)
 	lasts := func(name string, value, low, high time.Duration) {
 		if value < low || value > high {
 			bad("cannot use %s %v: it must be between %v and %v", name, value, low, high)

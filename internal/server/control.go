@@ -26,7 +26,7 @@ func (s *Server) controlHandler() http.Handler {
 		writeJSON(w, http.StatusOK, s.environment())
 	})
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
-		err := s.parts.stopSessions(r.Context(), func(line string) {
+		err := s.parts.sessions.EndAll(r.Context(), func(line string) {
 			fmt.Fprintln(w, line)
 			_ = http.NewResponseController(w).Flush() // the peer has gone: the stop goes on
 		})

@@ -33,9 +33,9 @@ func newMeter() *meter {
 		}, []string{"service", "operation"}),
 		s3: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "glaux_s3_request_seconds",
-			Help:    "Time to answer S3 requests, by method and HTTP status.",
+			Help:    "Time to answer S3 requests, by IAM action and HTTP status.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30, 120},
-		}, []string{"method", "status"}),
+		}, []string{"action", "status"}),
 	}
 	m.registry.MustRegister(m.requests, m.latency, m.s3,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

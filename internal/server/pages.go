@@ -1,12 +1,20 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net"
 	"net/http"
-	"sort"
 	"strings"
 	"sync"
+	"time"
+
+	"glaux/internal/access"
+)
+
+// The parts that readiness tells of.
+const (
+	partObjects = "objects" // the object store and the bucket of results
 )
 
 // readiness says which parts of the server answer. A part that is not listed
@@ -14,12 +22,16 @@ import (
 type readiness struct {
 	mu    sync.Mutex
 	parts map[string]string // guarded by mu; "" is ready, else why not
+	moved chan struct{}     // guarded by mu; closed and replaced by every set
 }
 
+// starting is what a part is until it is set for the first time.
+const starting = "starting"
+
 func newReadiness(parts ...string) *readiness {
-	r := &readiness{parts: map[string]string{}}
+	r := &readiness{parts: map[string]string{}, moved: make(chan struct{})}
 	for _, p := range parts {
-		r.parts[p] = "starting"
+		r.parts[p] = starting
 	}
 	return r
 }
@@ -29,6 +41,27 @@ func (r *readiness) set(part, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.parts[part] = why
+	close(r.moved)
+	r.moved = make(chan struct{})
+}
+
+// await returns once the part has been set, or after limit, or when ctx ends.
+func (r *readiness) await(ctx context.Context, part string, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		r.mu.Lock()
+		waits, moved := r.parts[part] == starting, r.moved
+		r.mu.Unlock()
+		if !waits {
+			return
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // report returns every part with "ok" or the reason, and whether all are ready.
@@ -47,19 +80,6 @@ func (r *readiness) report() (map[string]string, bool) {
 	return out, all
 }
 
-// missing names the parts that are not ready, for people.
-func (r *readiness) missing() string {
-	parts, _ := r.report()
-	var names []string
-	for p, why := range parts {
-		if why != "ok" {
-			names = append(names, p+": "+why)
-		}
-	}
-	sort.Strings(names)
-	return strings.Join(names, "; ")
-}
-
 // pages serves what is ours below /_glaux/.
 func (s *Server) pages() http.Handler {
 	mux := http.NewServeMux()
@@ -74,6 +94,7 @@ func (s *Server) pages() http.Handler {
 		}
 		writeJSON(w, status, map[string]any{"ready": all, "parts": parts})
 	})
+	mux.Handle("GET "+access.CredentialsPath, s.parts.own)
 	return mux
 }
 

@@ -21,7 +21,7 @@ func (s *Server) handler() http.Handler {
 		case s.parts.query.Handles(r):
 			s.parts.query.ServeHTTP(w, r)
 		default:
-			s.parts.objects.ServeHTTP(w, r)
+			s.parts.storage.gateway.ServeHTTP(w, r)
 		}
 	})
 }

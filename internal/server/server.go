@@ -20,6 +20,9 @@ import (
 // How long requests that are under way get when the server ends.
 const drain = 5 * time.Second
 
+// How long the very first start waits for the bucket of results to be made.
+const firstBucket = 10 * time.Second
+
 // Server is one running server.
 type Server struct {
 	cfg   Config
@@ -43,7 +46,7 @@ type Server struct {
 // without the server in the first case. The configuration must be complete
 // and valid. Log records and what a person should read go to out.
 func Run(ctx context.Context, c Config, out io.Writer) error {
-	s := &Server{cfg: c, place: newPlace(&c), log: newLogger(&c, out), out: out, ready: newReadiness()}
+	s := &Server{cfg: c, place: newPlace(&c), log: newLogger(&c, out), out: out, ready: newReadiness(partObjects)}
 	if err := s.place.make(); err != nil {
 		return err
 	}
@@ -161,6 +164,9 @@ func (s *Server) serve(ctx context.Context) error {
 	if s.metrics != nil {
 		start(s.metrics, s.meter.handler())
 	}
+	if s.parts.storage.fresh { // a newcomer finds the bucket there
+		s.ready.await(ctx, partObjects, firstBucket)
+	}
 	err = s.announce()
 	if err == nil {
 		select {
@@ -217,7 +223,7 @@ func (s *Server) farewell(ctx context.Context) {
 	if s.cfg.ReadyFile != "" {
 		os.Remove(s.cfg.ReadyFile)
 	}
-	n, err := s.parts.live(ctx)
+	n, err := s.parts.sessions.Live(ctx)
 	switch {
 	case err != nil:
 		s.log.Warn("cannot count the sessions that go on", "cause", err)

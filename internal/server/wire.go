@@ -2,15 +2,21 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
 	"glaux/internal/access"
 	"glaux/internal/athenaapi"
 	"glaux/internal/awsapi"
+	"glaux/internal/calc"
+	"glaux/internal/engine/local"
 	"glaux/internal/ident"
+	"glaux/internal/session"
 	"glaux/internal/store"
 	"glaux/internal/stsapi"
 	"glaux/internal/workgroup"
@@ -24,11 +30,14 @@ type parts struct {
 	db         *store.DB
 	authority  *access.Authority
 	audit      *access.AuditLog
+	storage    *storage
 	workgroups *workgroup.Manager
+	sessions   *session.Manager
+	calcs      *calc.Manager
+	own        http.Handler // credentials of sessions
 
-	json    *awsapi.JSON  // AWS JSON 1.1
-	query   *awsapi.Query // the query protocol
-	objects http.Handler  // S3
+	json  *awsapi.JSON  // AWS JSON 1.1
+	query *awsapi.Query // the query protocol
 }
 
 // wire opens and connects every part. Nothing runs yet when it returns.
@@ -49,23 +58,94 @@ func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 			p.close()
 		}
 	}()
+	if p.storage, err = s.wireStorage(p.authority); err != nil {
+		return nil, err
+	}
 	role := p.home.Role(defaultRole)
 	err = workgroup.CreateDefaults(ctx, p.db, workgroup.Defaults(p.home.Account, "s3://"+s.cfg.Bucket, role))
 	if err != nil {
 		return nil, err
 	}
-	pages := ident.NewPages(p.authority.PageKey())
-	p.workgroups = workgroup.New(p.db, p.authority, p.home, pages)
-	return p, p.wireAPI(pages)
+	p.workgroups = workgroup.New(p.db, p.authority, p.home, p.pages())
+	if err = p.wireSessions(ctx); err != nil {
+		return nil, err
+	}
+	return p, p.wireAPI()
+}
+
+func (p *parts) pages() *ident.Pages { return ident.NewPages(p.authority.PageKey()) }
+
+// wireSessions connects sessions and calculations to the engine, the store and
+// each other.
+func (p *parts) wireSessions(ctx context.Context) error {
+	s := p.s
+	epoch, err := p.db.NextEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	shim, err := shimProgram()
+	if err != nil {
+		return err
+	}
+	launcher, err := newLauncher(local.Config{
+		Data: s.place.data, Sockets: s.place.sockets, Agent: s.place.agent(), Shim: shim, UIDs: s.cfg.SessionUIDs, Log: s.log,
+	}, s.cfg.RuntimeDir)
+	if err != nil {
+		return err
+	}
+	p.sessions, err = session.New(session.Config{
+		Home: p.home, Store: p.db, Workgroups: p.workgroups, Access: p.authority, Launcher: launcher, Log: s.log,
+		ServerID: ident.NewID(), Epoch: epoch, RuntimeVersion: launcher.version(),
+		AgentToken:  func(k session.Key) string { return p.authority.AgentToken(string(k)) },
+		MaxSessions: s.cfg.maxSessions(machineMiB()), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
+		MaxOutput: s.cfg.MaxOutput, Orphaned: s.cfg.Orphaned, IdleTimeout: s.cfg.IdleTimeout, Retention: s.cfg.Retention,
+		ResultLocation: "s3://" + s.cfg.Bucket,
+	})
+	if err != nil {
+		return err
+	}
+	spill := filepath.Join(s.place.data, "tmp")
+	if err := os.RemoveAll(spill); err != nil { // what a killed server left
+		return fmt.Errorf("cannot empty %s: %w", spill, err)
+	}
+	if err := os.MkdirAll(spill, 0o700); err != nil {
+		return fmt.Errorf("cannot make %s: %w", spill, err)
+	}
+	p.calcs, err = calc.New(calc.Config{
+		Home: p.home, Store: p.db, Sessions: p.sessions, Access: p.authority, Log: s.log,
+		Objects: results{client: p.storage.client, spill: spill},
+	})
+	if err != nil {
+		return err
+	}
+	p.sessions.Attach(p.calcs)
+	p.workgroups.EndSessionsWith(p.sessions)
+	p.own = p.authority.CredentialsHandler(executors{p.sessions}, s.log)
+	return nil
+}
+
+// executors tells package access whose credentials a session's driver gets.
+type executors struct{ sessions *session.Manager }
+
+// Executor returns the execution role of a live session.
+func (e executors) Executor(ctx context.Context, key string) (access.Executor, error) {
+	s, err := e.sessions.Session(ctx, session.Key(key))
+	if errors.Is(err, session.ErrNotFound) || err == nil && s.State == session.Ended {
+		return access.Executor{}, access.ErrNoSession
+	}
+	if err != nil {
+		return access.Executor{}, err
+	}
+	return access.Executor{SessionID: s.ID, Workgroup: s.Workgroup, RoleARN: s.ExecutionRole}, nil
 }
 
 // defaultRole is the execution role of the workgroups that exist from the start.
 const defaultRole = "glaux-session"
 
 // wireAPI makes the dispatchers over the domains.
-func (p *parts) wireAPI(pages *ident.Pages) error {
+func (p *parts) wireAPI() error {
 	options := awsapi.Options{Authenticator: p.authority, Log: p.s.log, Observer: p.s.meter}
-	athena := &athenaapi.API{Home: p.home, Pages: pages, Workgroups: p.workgroups}
+	athena := &athenaapi.API{Home: p.home, Pages: p.pages(), Workgroups: p.workgroups, Sessions: p.sessions, Calcs: p.calcs}
 	rows, err := athena.Operations()
 	if err != nil {
 		return fmt.Errorf("cannot serve Athena: %w", err)
@@ -80,7 +160,6 @@ func (p *parts) wireAPI(pages *ident.Pages) error {
 	if p.query, err = awsapi.NewQuery(stsRows, options); err != nil {
 		return err
 	}
-	p.objects = http.NotFoundHandler()
 	return nil
 }
 
@@ -112,10 +191,16 @@ func rules(in []Rule) []access.Rule {
 // run starts what goes on by itself; it ends when ctx does.
 func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return p.audit.Run(ctx) })
+	p.storage.run(ctx, group, p.s.ready)
+	group.Go(func() error { return p.sessions.Run(ctx) })
+	group.Go(func() error { return p.calcs.Run(ctx) })
 }
 
 // close releases what wire opened, in reverse order. Nothing runs any more.
 func (p *parts) close() {
+	if p.storage != nil {
+		p.storage.close()
+	}
 	if p.db != nil {
 		if err := p.db.Close(); err != nil {
 			p.s.log.Error("cannot close the store", "cause", err)
@@ -126,12 +211,19 @@ func (p *parts) close() {
 // root returns the root key pair.
 func (p *parts) root() access.KeyPair { return p.authority.Root() }
 
-// live counts the sessions that would go on without the server.
-func (p *parts) live(context.Context) (int, error) { return 0, nil }
-
-// stopSessions ends every session and returns once they are gone; say is
-// called with what a person should read.
-func (p *parts) stopSessions(context.Context, func(string)) error { return nil }
-
-// endLeft ends the sessions that a server which is gone left behind.
-func (s *Server) endLeft(context.Context) error { return nil }
+// endLeft ends the sessions that a server which is gone left behind. It is a
+// server without a front door for as long as that takes.
+func (s *Server) endLeft(ctx context.Context) error {
+	var err error
+	if s.parts, err = s.wire(ctx); err != nil {
+		return err
+	}
+	defer s.parts.close()
+	work, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	group, work := errgroup.WithContext(work)
+	s.parts.run(work, group)
+	err = s.parts.sessions.EndAll(ctx, func(line string) { fmt.Fprintln(s.out, line) })
+	end()
+	return errors.Join(err, withoutCancelled(group.Wait()))
+}

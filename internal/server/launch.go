@@ -1,0 +1,97 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"glaux/internal/engine"
+	"glaux/internal/engine/local"
+	"glaux/internal/install"
+)
+
+// launcher starts drivers with the runtime that is installed when a session
+// starts: a server that was started without one takes it up as soon as it is
+// there, and a newer one too. It implements engine.Launcher.
+type launcher struct {
+	cfg     local.Config // without a runtime
+	dir     string       // where the runtime is installed
+	keeping *local.Launcher
+
+	mu      sync.Mutex
+	loaded  install.Runtime // guarded by mu; of current
+	current *local.Launcher // guarded by mu; nil until a runtime was found
+}
+
+func newLauncher(cfg local.Config, dir string) (*launcher, error) {
+	keeping, err := local.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &launcher{cfg: cfg, dir: dir, keeping: keeping}, nil
+}
+
+// Launch starts a driver, or fails with a *engine.StartError that says how to
+// install the runtime.
+func (l *launcher) Launch(ctx context.Context, spec engine.Spec) (engine.Driver, error) {
+	with, err := l.ready()
+	if errors.Is(err, install.ErrNotInstalled) {
+		return nil, &engine.StartError{Cause: fmt.Sprintf(
+			"the Spark runtime is not installed in %s; run: glaux runtime install --dir %s", l.dir, shellQuote(l.dir))}
+	}
+	if err != nil {
+		return nil, &engine.StartError{Cause: err.Error()}
+	}
+	return with.Launch(ctx, spec)
+}
+
+// Adopt finds a driver; for that it does not matter what is installed.
+func (l *launcher) Adopt(ctx context.Context, h engine.Handle) (engine.Driver, error) {
+	return l.keeping.Adopt(ctx, h)
+}
+
+// List returns every driver there is.
+func (l *launcher) List(ctx context.Context) ([]engine.Handle, error) { return l.keeping.List(ctx) }
+
+// ready returns a launcher with the runtime that is installed now.
+func (l *launcher) ready() (*local.Launcher, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rt, err := install.Load(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	if l.current != nil && rt.Version == l.loaded.Version && rt.Archive == l.loaded.Archive {
+		return l.current, nil
+	}
+	cfg := l.cfg
+	cfg.Runtime = local.Runtime{
+		Version: rt.Version, JVM: rt.Command, Runner: rt.Runner(), Env: rt.Env(), Needs: []string{rt.Dir},
+	}
+	if l.current, err = local.New(cfg); err != nil {
+		return nil, err
+	}
+	l.loaded = rt
+	return l.current, nil
+}
+
+// version names the runtime that is installed now; empty: none.
+func (l *launcher) version() string {
+	rt, err := install.Load(l.dir)
+	if err != nil {
+		return ""
+	}
+	return rt.Version
+}
+
+// shimProgram returns the shim beside this program.
+func shimProgram() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("cannot find this program: %w", err)
+	}
+	return filepath.Join(filepath.Dir(self), "glaux-shim"), nil
+}

@@ -1,0 +1,147 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sync/errgroup"
+
+	"glaux/internal/access"
+	"glaux/internal/calc"
+	"glaux/internal/object"
+)
+
+// ObjectServer is the life of the child process that holds the embedded S3.
+// The command line calls it for the hidden command of that name.
+func ObjectServer(ctx context.Context) error { return object.RunServer(ctx) }
+
+// storage is the object store: its front, its client, and the embedded server
+// unless another S3 is configured.
+type storage struct {
+	child   *object.Child // nil: an external endpoint
+	gateway *object.Gateway
+	client  *object.Client
+	bucket  string
+	fresh   bool // the bucket was never made
+}
+
+func (s *Server) wireStorage(authority *access.Authority) (*storage, error) {
+	st := &storage{bucket: s.cfg.Bucket, fresh: true}
+	up := object.Upstream{
+		Endpoint: s.cfg.S3.Endpoint, AccessKey: s.cfg.S3.AccessKey, Secret: s.cfg.S3.SecretKey, Region: s.cfg.S3.Region,
+	}
+	if s.cfg.S3.Endpoint == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("cannot find this program, which also is the object server: %w", err)
+		}
+		sockets := filepath.Join(s.place.sockets, "s3")
+		if err := os.MkdirAll(sockets, 0o700); err != nil {
+			return nil, fmt.Errorf("cannot make the object server's socket directory: %w", err)
+		}
+		st.child, err = object.NewChild(object.ChildConfig{
+			Command: []string{self, "object-server"}, Dir: s.place.objects(), SocketDir: sockets,
+			Account: s.cfg.Account, Region: s.cfg.Region, Log: s.log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		up = st.child.Upstream()
+		if _, err := os.Stat(filepath.Join(s.place.objects(), st.bucket)); err == nil {
+			st.fresh = false
+		}
+	}
+	var err error
+	if st.client, err = object.NewClient(up); err != nil {
+		return nil, err
+	}
+	st.gateway, err = object.NewGateway(object.GatewayConfig{
+		Upstream: up, Auth: authority, Decider: authority, Log: s.log,
+		Account: s.cfg.Account, Region: s.cfg.Region, Hosts: []string{s.cfg.Listen},
+		Observe: s.meter.observeObject,
+	})
+	return st, err
+}
+
+// run keeps the embedded server running, and makes the bucket for results.
+func (st *storage) run(ctx context.Context, group *errgroup.Group, ready *readiness) {
+	if st.child != nil {
+		group.Go(func() error { return st.child.Run(ctx) })
+	}
+	group.Go(func() error {
+		if err := st.client.EnsureBucket(ctx, st.bucket); err != nil && ctx.Err() == nil {
+			ready.set(partObjects, err.Error())
+			return nil // the rest of the server is of use without it
+		}
+		ready.set(partObjects, "")
+		return nil
+	})
+}
+
+// close releases the connections to the store.
+func (st *storage) close() {
+	if st.gateway != nil {
+		st.gateway.Close()
+	}
+	if st.client != nil {
+		st.client.Close()
+	}
+}
+
+// results keeps the results of calculations in the object store.
+type results struct {
+	client *object.Client
+	spill  string // directory for bodies that cannot be read twice
+}
+
+// Put writes one object. A body that cannot be read twice goes through a file,
+// because a request that fails half-way is sent again.
+func (r results) Put(ctx context.Context, o calc.Object) error {
+	to, err := object.ParseURI(o.URI)
+	if err != nil {
+		return err
+	}
+	if body, ok := o.Body.(io.ReadSeeker); ok {
+		return r.client.Put(ctx, to, body, o.Size, o.ContentType)
+	}
+	f, err := os.CreateTemp(r.spill, "result-*")
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", o.URI, err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	n, err := io.Copy(f, o.Body)
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", o.URI, err)
+	}
+	if n != o.Size {
+		return fmt.Errorf("cannot write %s: its body has %d bytes, not %d", o.URI, n, o.Size)
+	}
+	return r.client.Put(ctx, to, f, n, o.ContentType)
+}
+
+// Get reads an object from offset to its end.
+func (r results) Get(ctx context.Context, uri string, offset int64) (io.ReadCloser, error) {
+	from, err := object.ParseURI(uri)
+	if err != nil {
+		return nil, err
+	}
+	body, _, err := r.client.Get(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(io.Discard, body, offset); err != nil && offset > 0 {
+		body.Close()
+		return nil, fmt.Errorf("cannot read %s from byte %d: %w", uri, offset, err)
+	}
+	return body, nil
+}
+
+// observeObject counts a finished S3 request.
+func (m *meter) observeObject(r object.Record) {
+	m.s3.WithLabelValues(r.Action, strconv.Itoa(r.Status)).Observe(r.Duration.Seconds())
+}
