@@ -76,6 +76,14 @@ func TestKeysAreMadeOnceAndKept(t *testing.T) {
 	if secret, who, expires, err := b.Lookup(c.AccessKeyID, c.SessionToken); err != nil || secret != c.SecretAccessKey || who.ARN != "arn:x" || !expires.Equal(c.Expires) {
 		t.Errorf("credentials do not outlive a restart: %v, %v, %v", who, expires, err)
 	}
+	moved := home()
+	moved.Account = "111111111111"
+	elsewhere, err := Open(t.Context(), Config{Dir: dir, Home: moved})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, _, err = elsewhere.Lookup(c.AccessKeyID, c.SessionToken)
+	wantReason(t, "another account", err, sigv4.BadToken, sigv4.CodeUnknown)
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 3 {
 		t.Fatalf("got %v, %v; want three files", entries, err)

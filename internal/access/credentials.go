@@ -39,6 +39,7 @@ type identity struct {
 type sealedCaller struct {
 	Key       string `json:"k"` // access key id the token belongs to
 	Expires   int64  `json:"x"` // seconds since 1970
+	Account   string `json:"c"`
 	ARN       string `json:"a"`
 	UserID    string `json:"u"`
 	Role      string `json:"r,omitempty"`
@@ -56,7 +57,7 @@ func (a *Authority) Issue(who Caller, ttl time.Duration) (Credentials, error) {
 	k := a.ring.newest()
 	c := Credentials{AccessKeyID: newKeyID(temporary), Expires: time.Now().Add(ttl).UTC().Truncate(time.Second)}
 	text, err := json.Marshal(sealedCaller{
-		Key: c.AccessKeyID, Expires: c.Expires.Unix(), ARN: who.ARN, UserID: who.UserID,
+		Key: c.AccessKeyID, Expires: c.Expires.Unix(), Account: a.home.Account, ARN: who.ARN, UserID: who.UserID,
 		Role: who.Role, Session: who.SessionKey, Workgroup: who.Workgroup,
 	})
 	if err != nil {
@@ -146,7 +147,8 @@ func (a *Authority) openToken(token string) (*identity, error) {
 		return nil, badToken(sigv4.BadToken)
 	}
 	var s sealedCaller
-	if err := json.Unmarshal(text, &s); err != nil {
+	// A server that was given another account knows none of the old one's callers.
+	if err := json.Unmarshal(text, &s); err != nil || s.Account != a.home.Account {
 		return nil, badToken(sigv4.BadToken)
 	}
 	return &identity{

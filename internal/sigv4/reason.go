@@ -37,7 +37,33 @@ const (
 )
 
 // Error names the reason for logs.
-func (r Reason) Error() string { return fmt.Sprintf("signature refused (reason %d)", uint8(r)) }
+func (r Reason) Error() string {
+	names := [...]string{
+		Unknown:        "unknown",
+		NoSignature:    "not signed",
+		Malformed:      "malformed",
+		UnknownKey:     "unknown access key",
+		BadToken:       "session token is not ours or not of this key",
+		TokenExpired:   "session token expired",
+		Mismatch:       "signature differs",
+		Skewed:         "clocks differ too much",
+		NotYetValid:    "presigned for later",
+		RequestExpired: "presigned request expired",
+		WrongScope:     "signed for another region, service or day",
+		UnsignedHeader: "a header is not signed",
+		NoPayloadHash:  "no payload hash",
+		PayloadHash:    "payload hash differs",
+		ChunkSignature: "a chunk's signature differs",
+		BadFraming:     "chunks are malformed",
+		BadTrailer:     "trailers are malformed",
+		BadChecksum:    "checksum differs",
+		NotSupported:   "payload form is not supported",
+	}
+	if int(r) >= len(names) {
+		r = Unknown
+	}
+	return "request refused: " + names[r]
+}
 
 // ReasonOf returns why err refused a request, or Unknown.
 func ReasonOf(err error) Reason {
