@@ -36,6 +36,9 @@ func Init(args, env []string) error {
 	if err := mounts(cfg); err != nil {
 		return err
 	}
+	if err := names(cfg); err != nil {
+		return err
+	}
 	if err := drop(cfg); err != nil {
 		return err
 	}
@@ -63,6 +66,11 @@ func mounts(cfg Config) error {
 				return fmt.Errorf("cannot open %q: %w", b.from, err)
 			}
 			files[b.from] = fd
+		}
+	}
+	if cfg.Passwd != "" {
+		if err := unix.Mount(cfg.Passwd, "/etc/passwd", "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("cannot show the password file: %w", err)
 		}
 	}
 	for _, c := range covers {
