@@ -84,6 +84,16 @@ func toCredentials(c access.Credentials) Credentials {
 	}
 }
 
+// issue makes credentials. Tokens are not padded: one that would be shorter
+// than was asked for is refused.
+func (a *API) issue(who access.Caller, life time.Duration, size *int32) (access.Credentials, error) {
+	c, err := a.Authority.Issue(who, life)
+	if err == nil && size != nil && int(*size) > len(c.SessionToken) {
+		return access.Credentials{}, fault.New(fault.Unsupported, "MinimumSessionTokenSize beyond %d is not implemented", len(c.SessionToken))
+	}
+	return c, err
+}
+
 // AssumedRoleUser says what the caller has become.
 type AssumedRoleUser struct {
 	AssumedRoleID string `xml:"AssumedRoleId"`
@@ -109,6 +119,9 @@ func (a *API) AssumeRole(ctx context.Context, who access.Caller, in *sts.AssumeR
 	if err := checkPolicy(in); err != nil {
 		return nil, err
 	}
+	if len(in.ProvidedContexts) > 0 {
+		return nil, fault.New(fault.Unsupported, "ProvidedContexts of sts:AssumeRole is not implemented")
+	}
 	if err := a.Authority.Decide(ctx, who, "sts:AssumeRole", role); err != nil {
 		return nil, err
 	}
@@ -126,7 +139,7 @@ func (a *API) AssumeRole(ctx context.Context, who access.Caller, in *sts.AssumeR
 	if err != nil {
 		return nil, err
 	}
-	c, err := a.Authority.Issue(become, life)
+	c, err := a.issue(become, life, in.MinimumSessionTokenSize)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +207,7 @@ func (a *API) GetSessionToken(ctx context.Context, who access.Caller, in *sts.Ge
 	if who.Root() {
 		life = min(life, rootSessionLife)
 	}
-	c, err := a.Authority.Issue(who, life)
+	c, err := a.issue(who, life, in.MinimumSessionTokenSize)
 	if err != nil {
 		return nil, err
 	}

@@ -166,6 +166,10 @@ func TestAssumeRoleRefusals(t *testing.T) {
 		"policy ARN": {func(in *sts.AssumeRoleInput) {
 			in.PolicyArns = []types.PolicyDescriptorType{{Arn: aws.String("arn:aws:iam::aws:policy/ReadOnlyAccess")}}
 		}, 501, "NotImplementedException", "session policies"},
+		"token size": {func(in *sts.AssumeRoleInput) { in.MinimumSessionTokenSize = aws.Int32(4096) }, 501, "NotImplementedException", "MinimumSessionTokenSize"},
+		"contexts": {func(in *sts.AssumeRoleInput) {
+			in.ProvidedContexts = []types.ProvidedContext{{ProviderArn: aws.String("arn:aws:iam::aws:contextProvider/IdentityCenter"), ContextAssertion: aws.String("abcd")}}
+		}, 501, "NotImplementedException", "ProvidedContexts"},
 		"MFA": {func(in *sts.AssumeRoleInput) {
 			in.SerialNumber, in.TokenCode = aws.String("arn:aws:iam::000000000000:mfa/x"), aws.String("123456")
 		}, 403, "AccessDenied", "MultiFactorAuthentication failed"},
