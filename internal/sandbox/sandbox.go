@@ -26,11 +26,21 @@ type Config struct {
 	ReadOnly []string `json:"ro,omitempty"` // absolute directories the process reads
 	Writable []string `json:"rw,omitempty"` // absolute directories it writes
 	Dir      string   `json:"dir"`          // its working directory
+	Passwd   string   `json:"passwd"`       // shown as /etc/passwd: Java and Python want a name for the uid; empty: as it is
 	Parent   int      `json:"parent"`       // it dies with this process
 }
 
 // InitArg is the first argument of the shim's program when it is Init.
 const InitArg = "init"
+
+// Passwd returns the system's password file with an entry for the uid.
+func Passwd(uid int, name, home string) []byte {
+	b, _ := os.ReadFile("/etc/passwd") // without one ours is the only entry
+	if len(b) > 0 && b[len(b)-1] != '\n' {
+		b = append(b, '\n')
+	}
+	return fmt.Appendf(b, "%s:x:%d:%d::%s:/bin/sh\n", name, uid, uid, home)
+}
 
 // InitArgs returns the arguments that make the shim's program Init for cfg and
 // then the program at path with args.

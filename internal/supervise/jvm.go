@@ -96,7 +96,8 @@ func spawn(s *Supervisor, name string, c shim.Command, files []*os.File) (*child
 		return nil, err
 	}
 	args, err := sandbox.InitArgs(sandbox.Config{
-		UID: s.spec.UID, ReadOnly: s.spec.ReadOnly, Writable: s.spec.Writable, Dir: c.Dir, Parent: os.Getpid(),
+		UID: s.spec.UID, ReadOnly: s.spec.ReadOnly, Writable: s.spec.Writable, Dir: c.Dir,
+		Passwd: filepath.Join(s.spec.Dir, shim.PasswdFile), Parent: os.Getpid(),
 	}, c.Path, c.Args)
 	if err != nil {
 		return nil, err

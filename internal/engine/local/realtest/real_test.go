@@ -1,0 +1,246 @@
+// Package realtest runs drivers of engine/local with the installed Spark
+// runtime. GLAUX_RUNTIME_DIR names it; without one the tests fail and say so.
+package realtest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"glaux/internal/engine"
+	"glaux/internal/engine/enginetest"
+	"glaux/internal/engine/local"
+	"glaux/internal/ident"
+	"glaux/internal/install"
+)
+
+// runtime loads the installed runtime.
+func runtime(t *testing.T) local.Runtime {
+	t.Helper()
+	dir := os.Getenv("GLAUX_RUNTIME_DIR")
+	if dir == "" {
+		t.Fatal("GLAUX_RUNTIME_DIR is not set: this test needs the Spark runtime; run: glaux runtime install --dir DIR, and set it to DIR")
+	}
+	r, err := install.Load(dir)
+	if err != nil {
+		t.Fatalf("cannot load the runtime in %s: %v", dir, err)
+	}
+	return local.Runtime{Version: r.Version, JVM: r.Command, Runner: r.Runner(), Env: r.Env(), Needs: []string{r.Dir}}
+}
+
+type world struct{ data, sockets, shim string }
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	sockets, err := os.MkdirTemp("", "gx") // short, unlike t.TempDir
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(sockets) })
+	os.Chmod(sockets, 0o711)
+	w := &world{data: t.TempDir(), sockets: sockets, shim: filepath.Join(sockets, "glaux-shim")}
+	if out, err := exec.Command("go", "build", "-o", w.shim, "glaux/cmd/glaux-shim").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the shim: %v\n%s", err, out)
+	}
+	return w
+}
+
+func (w *world) launcher(t *testing.T) *local.Launcher {
+	t.Helper()
+	l, err := local.New(local.Config{
+		Runtime: runtime(t), Data: w.data, Sockets: w.sockets, Agent: filepath.Join(w.sockets, "agent.sock"), Shim: w.shim,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func spec() engine.Spec {
+	return engine.Spec{
+		Key: engine.Key(ident.NewID()), Epoch: 1, Region: "us-east-1", AgentToken: "token",
+		Cores: 2, HeapMiB: 1024, MaxOutput: 256 << 20, Orphaned: 10 * time.Minute,
+	}
+}
+
+// session is a real driver that is stopped and removed with the test.
+type session struct {
+	*testing.T
+	ctx context.Context
+	d   engine.Driver
+	engine.Runner
+}
+
+func start(t *testing.T, w *world, change func(*engine.Spec)) *session {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	t.Cleanup(cancel)
+	sp := spec()
+	if change != nil {
+		change(&sp)
+	}
+	began := time.Now()
+	d, err := w.launcher(t).Launch(ctx, sp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		if err := d.Stop(end); err != nil {
+			t.Error(err)
+		}
+		if err := d.Remove(end); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := d.Ready(ctx); err != nil {
+		for _, f := range []string{"driver.stderr", "python.stderr", "shim.log"} {
+			b, _ := os.ReadFile(filepath.Join(w.data, "sessions", string(sp.Key), f))
+			t.Logf("%s:\n%s", f, b)
+		}
+		t.Fatal(err)
+	}
+	t.Logf("ready after %v", time.Since(began))
+	return &session{T: t, ctx: ctx, d: d, Runner: d.(engine.Runner)}
+}
+
+// cell runs code and returns its result and both streams.
+func (s *session) cell(code string) (engine.CellResult, string, string) {
+	s.Helper()
+	id := engine.CellID(ident.NewID())
+	began := time.Now()
+	if err := s.Runner.Run(s.ctx, engine.Cell{ID: id, Code: code}); err != nil {
+		s.Fatal(err)
+	}
+	r, err := s.Result(s.ctx, id)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Logf("cell took %v, measured %v", time.Since(began), r.Run)
+	return r, s.stream(id, engine.Stdout), s.stream(id, engine.Stderr)
+}
+
+func (s *session) stream(id engine.CellID, which engine.Stream) string {
+	s.Helper()
+	rd, err := s.Output(s.ctx, id, which, 0)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer rd.Close()
+	b, err := io.ReadAll(rd)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return string(b)
+}
+
+// want runs code that must succeed and print what is wanted.
+func (s *session) want(code, out string) {
+	s.Helper()
+	r, stdout, stderr := s.cell(code)
+	if r.Outcome != engine.Succeeded || !strings.Contains(stdout, out) {
+		s.Fatalf("cell %q is %+v with output %q and %q, want %q", code, r, stdout, stderr, out)
+	}
+}
+
+func TestRealConforms(t *testing.T) {
+	w := newWorld(t)
+	slots := make(chan struct{}, 2) // as many JVMs as the machine bears at a time
+	enginetest.Test(t, func(t *testing.T) enginetest.Subject {
+		slots <- struct{}{}
+		t.Cleanup(func() { <-slots })
+		return enginetest.Subject{
+			New:      func(t *testing.T) engine.Launcher { return w.launcher(t) },
+			Dialect:  enginetest.Python(),
+			Patience: 3 * time.Minute,
+		}
+	})
+}
+
+func TestSparkRuns(t *testing.T) {
+	s := start(t, newWorld(t), nil)
+	s.want("spark.range(5).count()", "")
+	s.want("print(spark.range(5).count(), spark.version, sc.applicationId)", "5 3.5.6 ")
+	s.want("1+1", "")
+	s.want("import os; print(os.environ['AWS_ENDPOINT_URL'], os.getuid())", "http://127.0.0.1:")
+	r, _, stderr := s.cell("x = 1\nundefined")
+	if r.Outcome != engine.Failed || r.Error.Name != "NameError" || !strings.Contains(stderr, `File "<stdin>", line 2`) {
+		t.Errorf("result is %+v with %q", r, stderr)
+	}
+}
+
+func TestSparkJobIsInterrupted(t *testing.T) {
+	s := start(t, newWorld(t), nil)
+	s.want("print(spark.range(5).count())", "5")
+	id := engine.CellID(ident.NewID())
+	code := "import time\nspark.range(4, numPartitions=4).rdd.map(lambda x: time.sleep(300)).count()"
+	if err := s.Runner.Run(s.ctx, engine.Cell{ID: id, Code: code}); err != nil {
+		t.Fatal(err)
+	}
+	watch, cancel := context.WithCancel(s.ctx)
+	err := s.d.Watch(watch, func(st engine.Status) {
+		if st.Tasks.Total == 4 {
+			cancel() // the job runs
+		}
+	})
+	if watch.Err() == nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := s.Interrupt(s.ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Result(s.ctx, id)
+	if err != nil || r.Outcome != engine.Cancelled {
+		t.Fatalf("result is %+v, %v", r, err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the interrupt took %v", took)
+	}
+	s.want("print(spark.range(7).count())", "7")
+}
+
+func TestLargeOutput(t *testing.T) {
+	s := start(t, newWorld(t), func(sp *engine.Spec) { sp.MaxOutput = 256 << 20 })
+	r, stdout, _ := s.cell("import sys\nfor _ in range(100): sys.stdout.write('x' * (1 << 20))")
+	if r.Outcome != engine.Succeeded || len(stdout) != 100<<20 {
+		t.Errorf("result is %+v with %d bytes", r, len(stdout))
+	}
+}
+
+func TestHeapRunsOut(t *testing.T) {
+	s := start(t, newWorld(t), func(sp *engine.Spec) { sp.Properties = map[string]string{"spark.driver.memory": "600m"} })
+	id := engine.CellID("oom")
+	code := "a = []\nwhile True: a.append(sc._jvm.java.util.Arrays.copyOf(sc._gateway.new_array(sc._jvm.long, 1), 10000000))"
+	if err := s.Runner.Run(s.ctx, engine.Cell{ID: id, Code: code}); err != nil {
+		t.Fatal(err)
+	}
+	e, err := s.d.Wait(s.ctx)
+	if err != nil || !e.Memory || e.Process != "java" {
+		t.Errorf("exit is %+v, %v", e, err)
+	}
+	if r, err := s.Result(s.ctx, id); err != nil || r.Outcome != engine.Lost {
+		t.Errorf("result is %+v, %v", r, err)
+	}
+}
+
+func TestConnectIsReached(t *testing.T) {
+	s := start(t, newWorld(t), nil)
+	c, err := s.d.Dial(s.ctx, engine.Connect)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, ok := c.(*net.UnixConn); !ok {
+		t.Errorf("connection is %T", c)
+	}
+}
