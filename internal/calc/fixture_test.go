@@ -1,7 +1,6 @@
 package calc_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -95,6 +94,58 @@ type world struct {
 
 	mu   sync.Mutex
 	fail func(method string) error
+	over map[engine.CellID]bool // discarded cells
+	late []engine.CellID        // cells that were run again after that
+}
+
+// The world is a launcher that watches what is asked of its machine's drivers.
+
+func (w *world) Launch(ctx context.Context, s engine.Spec) (engine.Driver, error) {
+	d, err := w.machine.Launch(ctx, s)
+	return w.watch(d), err
+}
+
+func (w *world) Adopt(ctx context.Context, h engine.Handle) (engine.Driver, error) {
+	d, err := w.machine.Adopt(ctx, h)
+	return w.watch(d), err
+}
+
+func (w *world) List(ctx context.Context) ([]engine.Handle, error) { return w.machine.List(ctx) }
+
+func (w *world) watch(d engine.Driver) engine.Driver {
+	if d == nil {
+		return nil
+	}
+	return watched{d, d.(engine.Runner), w}
+}
+
+type watched struct {
+	engine.Driver
+	engine.Runner
+	w *world
+}
+
+func (d watched) Run(ctx context.Context, c engine.Cell) error {
+	d.w.mu.Lock()
+	if d.w.over[c.ID] {
+		d.w.late = append(d.w.late, c.ID)
+	}
+	d.w.mu.Unlock()
+	return d.Runner.Run(ctx, c)
+}
+
+func (d watched) Discard(ctx context.Context, id engine.CellID) error {
+	d.w.mu.Lock()
+	d.w.over[id] = true
+	d.w.mu.Unlock()
+	return d.Runner.Discard(ctx, id)
+}
+
+// twice returns the cells that were handed to the driver after they were over.
+func (w *world) twice() []engine.CellID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.late
 }
 
 func newWorld(t *testing.T) *world {
@@ -103,6 +154,7 @@ func newWorld(t *testing.T) *world {
 		store:   storetest.NewMemory(),
 		machine: &enginetest.Fake{},
 		objects: &objects{all: map[string]string{}},
+		over:    map[engine.CellID]bool{},
 		log:     slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	w.store.Fail = func(method string) error {
@@ -149,7 +201,7 @@ func (w *world) serve(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	sessions, err := session.New(session.Config{
-		Home: home, Store: w.store, Access: yes{}, Launcher: w.machine, Log: w.log, Epoch: epoch,
+		Home: home, Store: w.store, Access: yes{}, Launcher: w, Log: w.log, Epoch: epoch,
 		Workgroups: workgroup.New(w.store, yes{}, home, ident.NewPages([]byte("0123456789abcdef"))),
 		AgentToken: func(k session.Key) string { return "token of " + string(k) },
 	})
@@ -218,6 +270,7 @@ func (s *server) want(t *testing.T, id string, state calc.State) calc.Calculatio
 
 // bubble runs a test on a fake clock.
 func bubble(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Parallel()
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t)) })
 }
@@ -234,5 +287,25 @@ func wantMessage(t *testing.T, err error, text string) {
 	}
 }
 
-var _ = bytes.NewReader
-var _ engine.Launcher = (*enginetest.Fake)(nil)
+// remove makes a driver leave nothing behind, as a reboot with an empty disk would.
+func (w *world) remove(k session.Key) {
+	ctx := context.Background()
+	all, _ := w.machine.List(ctx)
+	for _, h := range all {
+		if h.Key == k {
+			h.Epoch = 1 << 40
+			if d, err := w.machine.Adopt(ctx, h); err == nil {
+				_ = d.Remove(ctx)
+			}
+		}
+	}
+}
+
+func (s *server) sessionState(t *testing.T, id string) string {
+	t.Helper()
+	got, err := s.sessions.Get(t.Context(), root, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.AthenaState()
+}
