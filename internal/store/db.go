@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 
@@ -74,6 +75,15 @@ func Open(ctx context.Context, path string) (*DB, error) {
 
 func (db *DB) open(ctx context.Context, path string) (err error) {
 	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	// SQLite gives its log the mode of the database, which others on the
+	// machine have no business reading: code and results of users are in it.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
 		return err
 	}
 	if db.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate")); err != nil {

@@ -44,8 +44,8 @@ func TestOpenAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatal(err)
+	if f, err := os.Stat(path); err != nil || f.Mode().Perm() != 0o600 {
+		t.Fatalf("the file is %v, %v", f, err)
 	}
 	again := mustOpen(t, path)
 	if n, err := again.NextEpoch(t.Context()); n != 2 || err != nil {
