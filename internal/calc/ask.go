@@ -100,7 +100,27 @@ func (m *Manager) find(ctx context.Context, who access.Caller, action, id string
 	if err := m.cfg.Access.Decide(ctx, who, action, m.cfg.Home.Session(c.Workgroup, string(c.Session))); err != nil {
 		return Calculation{}, err
 	}
+	if c.State.Terminal() {
+		m.awaitSettled(ctx, id)
+	}
 	return m.live(c), nil
+}
+
+// awaitSettled waits, where this server is just recording the end of the
+// calculation, until that is done: whoever is told of the end finds the
+// session idle, whichever way the store answers meanwhile.
+func (m *Manager) awaitSettled(ctx context.Context, id string) {
+	j := m.job(id)
+	if j == nil {
+		return
+	}
+	moment := time.NewTimer(time.Second)
+	defer moment.Stop()
+	select {
+	case <-j.settled:
+	case <-moment.C:
+	case <-ctx.Done():
+	}
 }
 
 // live is c as it is at the moment: rows are written less often than
