@@ -27,6 +27,9 @@ func (c *call) pass(h http.Header) *failure {
 		return f
 	}
 	defer res.Body.Close()
+	if c.g.cfg.Upstream.Embedded && res.StatusCode == http.StatusOK && c.t.isListing() && c.r.Method == http.MethodGet && c.t.query.Get("encoding-type") == "url" {
+		return c.replyEncoded(res)
+	}
 	return c.reply(res)
 }
 
@@ -65,7 +68,9 @@ func (c *call) outgoing(h http.Header) (*guarded, int64, string, *failure) {
 	if err != nil {
 		return nil, 0, "", fail("InvalidRequest", err.Error())
 	}
-	h.Set("Content-Encoding", strings.TrimSuffix("aws-chunked,"+h.Get("Content-Encoding"), ","))
+	if !c.g.cfg.Upstream.Embedded { // which would keep it with the object
+		h.Set("Content-Encoding", strings.TrimSuffix("aws-chunked,"+h.Get("Content-Encoding"), ","))
+	}
 	h.Set("X-Amz-Trailer", strings.ToLower(strings.Join(c.body.Announced, ",")))
 	h.Set("X-Amz-Decoded-Content-Length", strconv.FormatInt(c.body.Length, 10))
 	return &guarded{from: framed}, length, sigv4.StreamingTrailer, nil

@@ -93,9 +93,12 @@ func RunServer(ctx context.Context) error {
 		MultipartMaxParts: partsMax,
 		KeepAlive:         true,
 		Quiet:             true,
-		S3Options: []s3api.Option{s3api.WithOnListen(func() {
-			_, _ = events.WriteString(readyLine) // a parent that is gone shows on the control pipe
-		})},
+		S3Options: []s3api.Option{
+			s3api.WithMiddleware("/", wholeBodies),
+			s3api.WithOnListen(func() {
+				_, _ = events.WriteString(readyLine) // a parent that is gone shows on the control pipe
+			}),
+		},
 	})
 	select {
 	case <-orphaned:
