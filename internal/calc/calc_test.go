@@ -205,7 +205,9 @@ func TestStop(t *testing.T) {
 				if c.want == calc.Canceled && (got.Reason == "" || got.Completed.IsZero()) {
 					t.Errorf("reason %q, completed %s", got.Reason, got.Completed)
 				}
-				s.wantSession(t, id, c.then)
+				if after := s.wantSession(t, id, c.then); after.State == session.Ended && !strings.Contains(after.Reason, "Before that: the interpreter does not react") {
+					t.Errorf("the session's reason is %q", after.Reason)
+				}
 				if again, err := s.calcs.Stop(t.Context(), root, made.ID); err != nil || again.State != c.want || again.Version != got.Version {
 					t.Errorf("stopped again: %s, %v", again.State, err)
 				}

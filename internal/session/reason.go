@@ -32,7 +32,11 @@ func (v *serving) verdict(x engine.Exit) ending {
 	case x.Asked:
 		return ending{Asked, "The session was ended from outside the service."}
 	}
-	return ending{Crashed, "The session crashed: " + reasonExit(x)}
+	why := "The session crashed: " + reasonExit(x)
+	if v.s.State == Degraded && v.s.Reason != "" {
+		why += "\nBefore that: " + v.s.Reason
+	}
+	return ending{Crashed, why}
 }
 
 // reasonStart is the StateChangeReason of a start that failed.
