@@ -7,6 +7,7 @@ import (
 
 	"glaux/internal/ident"
 	"glaux/internal/session"
+	"glaux/internal/store"
 	"glaux/internal/workgroup"
 )
 
@@ -67,4 +68,18 @@ func BenchmarkStore(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkOpen measures opening an existing store: a part of the server's start.
+func BenchmarkOpen(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "glaux.db")
+	for b.Loop() {
+		db, err := store.Open(b.Context(), path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

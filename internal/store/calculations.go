@@ -17,6 +17,7 @@ const (
 
 // CreateCalculation implements calc.Store.
 func (db *DB) CreateCalculation(ctx context.Context, n calc.Creation, begin func(*session.Session) error) (calc.Calculation, bool, error) {
+	ctx = whole(ctx)
 	c := n.Calculation
 	c.Version = 1
 	doc, err := encodeCalculation(c)
@@ -102,6 +103,7 @@ func (db *DB) calculation(ctx context.Context, id string) (calc.Calculation, err
 
 // UpdateCalculation implements calc.Store.
 func (db *DB) UpdateCalculation(ctx context.Context, id string, change func(*calc.Calculation) error) (calc.Calculation, error) {
+	ctx = whole(ctx)
 	for {
 		old, err := db.calculation(ctx, id)
 		if err != nil {
@@ -125,6 +127,7 @@ func (db *DB) UpdateCalculation(ctx context.Context, id string, change func(*cal
 
 // EndCalculation implements calc.Store.
 func (db *DB) EndCalculation(ctx context.Context, id string, change func(*calc.Calculation, *session.Session) error) (calc.Calculation, session.Session, error) {
+	ctx = whole(ctx)
 	fail := func(err error) (calc.Calculation, session.Session, error) {
 		return calc.Calculation{}, session.Session{}, err
 	}

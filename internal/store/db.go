@@ -11,6 +11,10 @@
 // Updates are compare-and-swap by row version: the row is read, the caller's
 // function edits a copy without any lock held, and the write applies only
 // where the version is still the same.
+//
+// An idempotency token lives exactly as long as the session or calculation
+// that it made: it is written with it, and removed with it after the retention
+// that the session manager keeps.
 package store
 
 import (
@@ -163,6 +167,11 @@ func (db *DB) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// whole is ctx without its end. A write that has begun is finished although
+// the caller goes away: it takes well below a millisecond, and an interrupted
+// one could report a failure after it was committed.
+func whole(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
 
 // errStale means that a row was written by somebody else since it was read.
 var errStale = errors.New("row version has changed")

@@ -25,6 +25,7 @@ func (db *DB) Keys(ctx context.Context) ([]access.SealedKey, error) {
 
 // PutKey implements access.KeyStore.
 func (db *DB) PutKey(ctx context.Context, k access.SealedKey) error {
+	ctx = whole(ctx)
 	_, err := db.write.ExecContext(ctx, "INSERT INTO keys (id, created, sealed) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
 		k.ID, micros(k.Created), k.Sealed)
 	if err != nil {

@@ -20,6 +20,7 @@ const (
 
 // CreateSession implements session.Store.
 func (db *DB) CreateSession(ctx context.Context, n session.Creation) (session.Session, bool, error) {
+	ctx = whole(ctx)
 	s := n.Session
 	s.Version = 1
 	doc, err := encodeSession(s)
@@ -129,6 +130,7 @@ func oneSession(name string, row *sql.Row) (session.Session, error) {
 
 // UpdateSession implements session.Store.
 func (db *DB) UpdateSession(ctx context.Context, key session.Key, change func(*session.Session) error) (session.Session, error) {
+	ctx = whole(ctx)
 	for {
 		old, err := db.Session(ctx, key)
 		if err != nil {
@@ -208,6 +210,7 @@ func (db *DB) Sessions(ctx context.Context, q session.Query) ([]session.Session,
 // DeleteSession implements session.Store. Calculations and tokens go with the
 // row, by their foreign keys.
 func (db *DB) DeleteSession(ctx context.Context, key session.Key) error {
+	ctx = whole(ctx)
 	r, err := db.write.ExecContext(ctx, "DELETE FROM sessions WHERE key = ? AND state = 'Ended'", key)
 	db.sessions.forget(key)
 	if err = swapped(r, err); err == nil {
@@ -228,6 +231,7 @@ func (db *DB) DeleteSession(ctx context.Context, key session.Key) error {
 
 // NextEpoch implements session.Store.
 func (db *DB) NextEpoch(ctx context.Context) (uint64, error) {
+	ctx = whole(ctx)
 	var n int64
 	err := db.write.QueryRowContext(ctx, "UPDATE counters SET value = value + 1 WHERE name = 'epoch' RETURNING value").Scan(&n)
 	if err != nil {

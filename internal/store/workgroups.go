@@ -15,6 +15,7 @@ import (
 
 // CreateWorkgroup implements workgroup.Store.
 func (db *DB) CreateWorkgroup(ctx context.Context, w workgroup.Workgroup, tags []workgroup.Tag, limit int) error {
+	ctx = whole(ctx)
 	doc, err := encodeWorkgroup(w)
 	if err != nil {
 		return err
@@ -61,6 +62,7 @@ func (db *DB) Workgroup(ctx context.Context, account, name string) (workgroup.Wo
 
 // UpdateWorkgroup implements workgroup.Store.
 func (db *DB) UpdateWorkgroup(ctx context.Context, account, name string, change func(*workgroup.Workgroup) error) (workgroup.Workgroup, error) {
+	ctx = whole(ctx)
 	for {
 		old, err := db.Workgroup(ctx, account, name)
 		if err != nil {
@@ -90,6 +92,7 @@ func (db *DB) UpdateWorkgroup(ctx context.Context, account, name string, change 
 
 // DeleteWorkgroup implements workgroup.Store.
 func (db *DB) DeleteWorkgroup(ctx context.Context, account, name string) error {
+	ctx = whole(ctx)
 	defer db.workgroups.forget(workgroupKey{account, name})
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		var live int
@@ -134,6 +137,7 @@ func (db *DB) Tags(ctx context.Context, of workgroup.Resource) ([]workgroup.Tag,
 // ChangeTags implements workgroup.Store. The compare-and-swap is on the tags'
 // text: tags do not count as a change of the row they belong to.
 func (db *DB) ChangeTags(ctx context.Context, of workgroup.Resource, change func([]workgroup.Tag) ([]workgroup.Tag, error)) error {
+	ctx = whole(ctx)
 	for {
 		old, tags, err := db.tags(ctx, of)
 		if err != nil {

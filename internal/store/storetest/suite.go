@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 		{"session refused", testSessionRefused},
 		{"session ended is final", testEndedIsFinal},
 		{"session update race", testSessionUpdateRace},
+		{"session read your writes", testReadYourWrites},
 		{"session limits", testSessionLimits},
 		{"session limit race", testSessionLimitRace},
 		{"session token", testSessionToken},

@@ -189,6 +189,34 @@ func testSessionUpdateRace(t *testing.T, db Store) {
 	wantEqual(t, "winners and losers", [2]int32{won.Load(), late.Load()}, [2]int32{1, 1})
 }
 
+// testReadYourWrites reads while others write: a version that somebody has
+// seen or written is never followed by an older one.
+func testReadYourWrites(t *testing.T, db Store) {
+	ctx := t.Context()
+	s := mustSession(t, db, epoch0)
+	var seen atomic.Int64
+	together(8, func(i int) {
+		for range 50 {
+			atLeast := seen.Load()
+			var got session.Session
+			var err error
+			switch i % 4 {
+			case 0:
+				got, err = db.UpdateSession(ctx, s.Key, func(s *session.Session) error { s.DPUs++; return nil })
+			case 1:
+				got, err = db.FindSession(ctx, account, session.Athena, s.ID)
+			default:
+				got, err = db.Session(ctx, s.Key)
+			}
+			if err != nil || got.Version < atLeast || int64(got.DPUs) != got.Version-1 {
+				t.Errorf("version %d with %d changes, after version %d; error %v", got.Version, got.DPUs, atLeast, err)
+			}
+			for now := seen.Load(); now < got.Version && !seen.CompareAndSwap(now, got.Version); now = seen.Load() {
+			}
+		}
+	})
+}
+
 func testSessionLimits(t *testing.T, db Store) {
 	ctx := t.Context()
 	first := mustSession(t, db, epoch0)
