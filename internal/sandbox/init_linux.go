@@ -36,9 +36,6 @@ func Init(args, env []string) error {
 	if err := mounts(cfg); err != nil {
 		return err
 	}
-	if err := names(cfg); err != nil {
-		return err
-	}
 	if err := drop(cfg); err != nil {
 		return err
 	}
