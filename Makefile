@@ -21,10 +21,10 @@ all: build
 build: bin/glaux bin/glaux-shim bin/runtime/glaux-driver.jar bin/runtime/python/built
 
 bin/glaux: $(SOURCES)
-	$(GO) build -trimpath -o $@ ./cmd/glaux
+	$(GO) build -o $@ ./cmd/glaux
 
 bin/glaux-shim: $(SOURCES)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $@ ./cmd/glaux-shim
+	CGO_ENABLED=0 $(GO) build -ldflags '-s -w' -o $@ ./cmd/glaux-shim
 
 # What runs inside sessions lies beside the program; "glaux runtime install"
 # takes it from there.
