@@ -149,7 +149,7 @@ func (db *DB) prepare(ctx context.Context) error {
 		{&db.putCalculation, db.write, updateCalculation},
 	} {
 		var err error
-		if *p.stmt, err = p.on.PrepareContext(ctx, p.text); err != nil {
+		if *p.stmt, err = p.on.PrepareContext(ctx, p.text); err != nil { //nolint:sqlclosecheck // lives as long as its pool, whose Close closes it
 			return fmt.Errorf("cannot prepare a statement: %w", err)
 		}
 	}

@@ -12,6 +12,12 @@ import (
 	"glaux/internal/ident"
 )
 
+// The states of a workgroup.
+const (
+	Enabled  = "ENABLED"
+	Disabled = "DISABLED"
+)
+
 const (
 	// Primary is the workgroup that always exists.
 	Primary = "primary"
@@ -22,10 +28,6 @@ const (
 	// recursiveTries bounds a recursive delete: somebody may start a session
 	// between asking all to end and deleting.
 	recursiveTries = 8
-
-	// Enabled and Disabled are the states of a workgroup.
-	Enabled  = "ENABLED"
-	Disabled = "DISABLED"
 )
 
 // Manager creates, reads, changes and deletes workgroups and tags. Every

@@ -2,6 +2,7 @@ package workgroup_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -192,8 +193,8 @@ func TestTagsOfNothing(t *testing.T) {
 		_, _, err := f.Tags(t.Context(), root, arn, Page{})
 		for _, err := range []error{err, f.Tag(t.Context(), root, arn, tags(1)), f.Untag(t.Context(), root, arn, []string{"k"})} {
 			wantFault(t, err, fault.NotFound, "Resource "+arn+" is not found.")
-			if f := err.(*fault.Error); f.Resource != arn {
-				t.Fatalf("the failure is about %q", f.Resource)
+			if f, ok := errors.AsType[*fault.Error](err); !ok || f.Resource != arn {
+				t.Fatalf("the failure does not name %q: %+v", arn, f)
 			}
 		}
 	}
