@@ -205,7 +205,7 @@ func TestStop(t *testing.T) {
 				if c.want == calc.Canceled && (got.Reason == "" || got.Completed.IsZero()) {
 					t.Errorf("reason %q, completed %s", got.Reason, got.Completed)
 				}
-				if after := s.wantSession(t, id, c.then); after.State == session.Ended && !strings.Contains(after.Reason, "Before that: the interpreter does not react") {
+				if after := s.wantSession(t, id, c.then); after.State == session.Ended && !strings.HasPrefix(after.Reason, "The session crashed: the interpreter does not react to an interrupt and will be killed. Then the ") {
 					t.Errorf("the session's reason is %q", after.Reason)
 				}
 				if again, err := s.calcs.Stop(t.Context(), root, made.ID); err != nil || again.State != c.want || again.Version != got.Version {

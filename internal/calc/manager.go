@@ -100,6 +100,7 @@ type job struct {
 	dpus    int // of the session's driver; metering
 	cell    engine.Cell
 	place   place
+	created time.Time // when this server began to look after it
 
 	cancel  chan struct{} // capacity 1: its end was asked for
 	taken   chan struct{} // closed once the driver has it, or never will
@@ -207,6 +208,7 @@ func (m *Manager) begin(c Calculation, s session.Session) {
 		cell:    engine.Cell{ID: engine.CellID(c.ID), Code: c.Code},
 		place:   place{dir: c.WorkingDir, encryption: s.Encryption, key: s.KMSKey},
 		state:   c.State,
+		created: time.Now(),
 		cancel:  make(chan struct{}, 1),
 		taken:   make(chan struct{}),
 		settled: make(chan struct{}),

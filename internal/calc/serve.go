@@ -184,7 +184,8 @@ func (m *Manager) note(ctx context.Context, j *job) {
 // calculation together with its session's. Nothing says COMPLETED before it
 // can be read. The error is that of ctx.
 func (m *Manager) finish(ctx context.Context, r engine.Runner, j *job, res engine.CellResult) error {
-	giveUp := time.Now().Add(m.cfg.FinishTimeout)
+	began := time.Now()
+	giveUp := began.Add(m.cfg.FinishTimeout)
 	if res.Outcome == engine.Lost && res.Error == nil {
 		m.awaitEnd(ctx, j.session)
 	}
@@ -209,8 +210,9 @@ func (m *Manager) finish(ctx context.Context, r engine.Runner, j *job, res engin
 			return err
 		}
 	}
+	kept := time.Now()
 	tasks := m.cfg.Sessions.Tasks(j.session, j.cell.ID)
-	return m.retry(ctx, "record the end of a calculation", func() error {
+	err := m.retry(ctx, "record the end of a calculation", func() error {
 		late := broken
 		if late == "" && time.Now().After(giveUp) {
 			late = fmt.Sprintf("The result could not be recorded within %s: the metadata store did not answer.", m.cfg.FinishTimeout)
@@ -226,6 +228,9 @@ func (m *Manager) finish(ctx context.Context, r engine.Runner, j *job, res engin
 		}
 		return err
 	})
+	m.cfg.Log.DebugContext(ctx, "calculation ended", "calculation", j.id, "outcome", string(res.Outcome), "run", res.Run,
+		"since_begin", began.Sub(j.created), "putting", kept.Sub(began), "recording", time.Since(kept))
+	return err
 }
 
 // end writes the end of a calculation into its row and its session's.

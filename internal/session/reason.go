@@ -32,11 +32,12 @@ func (v *serving) verdict(x engine.Exit) ending {
 	case x.Asked:
 		return ending{Asked, "The session was ended from outside the service."}
 	}
-	why := "The session crashed: " + reasonExit(x)
-	if v.s.State == Degraded && v.s.Reason != "" {
-		why += "\nBefore that: " + v.s.Reason
+	if v.s.State == Degraded && v.s.Reason != "" && !x.Memory {
+		// What it was judged for says more than what else it wrote.
+		x.Tail = nil
+		return ending{Crashed, "The session crashed: " + v.s.Reason + ". Then " + reasonExit(x)}
 	}
-	return ending{Crashed, why}
+	return ending{Crashed, "The session crashed: " + reasonExit(x)}
 }
 
 // reasonStart is the StateChangeReason of a start that failed.
