@@ -36,7 +36,7 @@ const (
 // ChildConfig says how the embedded server's process is run.
 type ChildConfig struct {
 	Command   []string     // program and arguments whose process calls RunServer, such as {"/…/glaux", "object-server"}
-	Dir       string       // where objects are kept; made if missing (0750)
+	Dir       string       // where objects are kept; made if missing (0700)
 	SocketDir string       // existing private directory for the socket; its path is at most 80 bytes
 	Account   string       // twelve digits; the owner of all buckets
 	Region    string       // us-east-1 if empty
@@ -109,7 +109,7 @@ func (c *Child) Upstream() Upstream {
 // when the very first process could not serve (a second attempt would fail in
 // the same way).
 func (c *Child) Run(ctx context.Context) error {
-	if err := os.MkdirAll(c.cfg.Dir, 0o750); err != nil {
+	if err := os.MkdirAll(c.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make the object directory: %w", err)
 	}
 	c.sweep()

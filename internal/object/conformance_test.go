@@ -115,6 +115,9 @@ func testObjects(t *testing.T, s *store) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, text, h := s.send(t, raw{method: http.MethodHead, path: "/" + b + "/dir/obj", payload: emptySHA}); h.Get("X-Amz-Meta-Colour") != "blue" {
+		t.Errorf("metadata: %v %s", h, text)
+	}
 	if got := mustGet(t, c, b, "dir/obj"); !bytes.Equal(got, body) {
 		t.Error("another body came back")
 	}

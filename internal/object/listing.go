@@ -33,11 +33,7 @@ func (c *call) replyEncoded(res *http.Response) *failure {
 	}
 	text = encodeListing(text)
 	h := c.w.Header()
-	for name, values := range res.Header {
-		if replyHeader(name) {
-			h[name] = values
-		}
-	}
+	copyReply(h, res.Header)
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	c.rec.Status = res.StatusCode
 	c.w.WriteHeader(res.StatusCode)
@@ -51,7 +47,7 @@ func (c *call) replyEncoded(res *http.Response) *failure {
 func encodeListing(text []byte) []byte {
 	var out bytes.Buffer
 	out.Grow(len(text) + len(text)/8)
-	root := true // the next start tag is the root's
+	root := !bytes.Contains(text, []byte("<EncodingType>")) // the next start tag is the root's, and says nothing yet
 	for {
 		open := bytes.IndexByte(text, '<')
 		if open < 0 {
@@ -80,7 +76,7 @@ func encodeListing(text []byte) []byte {
 			value = text[:i]
 		}
 		text = text[len(value):]
-		if string(tag) == "EncodingType" { // a second, empty one
+		if string(tag) == "EncodingType" {
 			out.WriteString("url")
 			continue
 		}

@@ -137,6 +137,19 @@ func replyHeader(name string) bool {
 	return true
 }
 
+// copyReply copies the headers that go to the client. Names of metadata are in
+// lower case, as S3 keeps them: clients take their keys from them.
+func copyReply(to, from http.Header) {
+	for name, values := range from {
+		switch {
+		case strings.HasPrefix(name, "X-Amz-Meta-"):
+			to[strings.ToLower(name)] = values
+		case replyHeader(name):
+			to[name] = values
+		}
+	}
+}
+
 // errorMax bounds the error documents that are looked into.
 const errorMax = 64 << 10
 
@@ -144,11 +157,7 @@ const errorMax = 64 << 10
 // id in place of the upstream's.
 func (c *call) reply(res *http.Response) *failure {
 	h := c.w.Header()
-	for name, values := range res.Header {
-		if replyHeader(name) {
-			h[name] = values
-		}
-	}
+	copyReply(h, res.Header)
 	if c.r.Method == http.MethodHead || res.StatusCode < http.StatusBadRequest {
 		return c.stream(res)
 	}

@@ -119,8 +119,10 @@ func RunServer(ctx context.Context) error {
 // that exists already is used again, because it holds the metadata of what
 // was written before.
 func metadata(cfg ServerConfig) (meta.MetadataStorer, posix.PosixOpts, error) {
-	// Buckets are private to us on disk as well.
-	opts := posix.PosixOpts{CopyObjectThreshold: copyThreshold, NewDirPerm: 0o750, NewFilePerm: 0o640}
+	opts := posix.PosixOpts{CopyObjectThreshold: copyThreshold}
+	// Objects are private to us on disk as well; sessions have users of their own.
+	opts.SetNewDirPerm(0o700)
+	opts.SetNewFilePerm(0o600)
 	if _, err := os.Stat(cfg.Sidecar); cfg.Sidecar == "" || os.IsNotExist(err) {
 		xattrs := meta.XattrMeta{}
 		probe := xattrs.Test(cfg.Dir)
