@@ -41,6 +41,7 @@ var allowed = []row{
 
 	{"engine/enginetest", join(layer0, layer1)},
 	{"engine/local", join(layer0, layer1)},
+	{"engine/local/realtest", nil}, // tests only
 
 	{"workgroup", join(layer0, layer1)},
 	{"session", join(layer0, layer1, []string{"workgroup", "resource"})},
@@ -76,7 +77,7 @@ var owners = map[string][]string{
 	"github.com/versity":           {"object"},
 	"github.com/pressly/goose":     {"store"},
 	"modernc.org/sqlite":           {"store"},
-	"gopkg.in/yaml.v3":             {"server"},
+	"gopkg.in/yaml.v3":             {"server", "install"},
 	"github.com/google/uuid":       {"ident"},
 	"github.com/aws/aws-sdk-go-v2": {"awsapi", "athenaapi", "stsapi", "object", "bench", "test/compat", "test/wire"},
 	"github.com/aws/smithy-go":     {"awsapi", "athenaapi", "object", "bench", "test/compat", "test/wire"},

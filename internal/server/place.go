@@ -27,14 +27,13 @@ func newPlace(c *Config) place {
 	return place{data: c.DataDir, sockets: filepath.Join(c.SocketDir, hex.EncodeToString(sum[:4]))}
 }
 
-func (p place) lockFile() string    { return filepath.Join(p.data, "lock") }
-func (p place) runFile() string     { return filepath.Join(p.data, "server.json") }
-func (p place) database() string    { return filepath.Join(p.data, "glaux.db") }
-func (p place) keys() string        { return filepath.Join(p.data, "keys") }
-func (p place) objects() string     { return filepath.Join(p.data, "objects") }
-func (p place) agent() string       { return filepath.Join(p.sockets, "agent.sock") }
-func (p place) control() string     { return filepath.Join(p.sockets, "control.sock") }
-func (p place) objectStore() string { return filepath.Join(p.sockets, "objects.sock") }
+func (p place) lockFile() string { return filepath.Join(p.data, "lock") }
+func (p place) runFile() string  { return filepath.Join(p.data, "server.json") }
+func (p place) database() string { return filepath.Join(p.data, "glaux.db") }
+func (p place) keys() string     { return filepath.Join(p.data, "keys") }
+func (p place) objects() string  { return filepath.Join(p.data, "objects") }
+func (p place) agent() string    { return filepath.Join(p.sockets, "agent.sock") }
+func (p place) control() string  { return filepath.Join(p.sockets, "control.sock") }
 
 // make creates the directories. Others may pass through the socket directory,
 // because sessions with a user of their own bind sockets below it; what they

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Everything CI runs; "make test" calls it with the tools in place. Each step
+# runs even when an earlier one failed, so that one run tells everything.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+: "${GO:=go}" "${GOFMT:=gofmt}" "${VENV:?}" "${LINT:?}"
+out=build/test
+rm -rf "$out" && mkdir -p "$out"
+passed=0 failed=0 broken=()
+
+# step NAME COMMAND…: a check that counts as one test.
+step() {
+  local name=$1 began=$SECONDS; shift
+  echo "== $name"
+  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); broken+=("$name"); fi
+  echo "== $name: $((SECONDS - began)) s"
+}
+
+# tests NAME PACKAGES AND FLAGS…: Go tests, counted with their subtests.
+tests() {
+  local name=$1 began=$SECONDS; shift
+  echo "== $name"
+  local log=$out/${name//[^a-z0-9]/-}.json
+  if ! "${RUNAS[@]}" "$GO" test -json "$@" >"$log" 2>"$log.err"; then broken+=("$name"); cat "$log.err" >&2; fi
+  "$VENV/bin/python" test/report.py "$log" >"$log.count" || true
+  read -r p f <"$log.count"
+  passed=$((passed + p)) failed=$((failed + f))
+  echo "== $name: $p passed, $f failed, $((SECONDS - began)) s"
+}
+
+# python NAME ARGUMENTS…: pytest, counted.
+python() {
+  local name=$1 began=$SECONDS; shift
+  echo "== $name"
+  local log=$out/${name//[^a-z0-9]/-}.xml
+  "$@" --junit-xml="$log" || broken+=("$name")
+  "$VENV/bin/python" test/report.py "$log" >"$log.count" || true
+  read -r p f <"$log.count"
+  passed=$((passed + p)) failed=$((failed + f))
+  echo "== $name: $p passed, $f failed, $((SECONDS - began)) s"
+}
+
+formatted() { local bad; bad=$("$GOFMT" -l cmd internal bench test); [ -z "$bad" ] || { echo "not formatted: $bad"; return 1; }; }
+builds() { # everywhere we promise to run
+  local pair
+  for pair in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
+    GOOS=${pair%/*} GOARCH=${pair#*/} CGO_ENABLED=0 "$GO" build -o /dev/null ./cmd/glaux || return 1
+    GOOS=${pair%/*} GOARCH=${pair#*/} CGO_ENABLED=0 "$GO" build -o /dev/null ./cmd/glaux-shim || return 1
+  done
+}
+fuzz() { # seconds for each fuzz test, found by name
+  local dir name
+  while IFS=: read -r file name; do
+    dir=$(dirname "$file")
+    "$GO" test "./$dir" -run '^$' -fuzz "^$name\$" -fuzztime "${FUZZTIME:-5s}" -fuzzminimizetime 1x || return 1
+  done < <(grep -rhoE --include='*_test.go' -H '^func (Fuzz[A-Za-z0-9_]+)' internal | sed -E 's/:func /:/')
+}
+
+RUNAS=(env)
+# What is pure logic or holds goroutines runs under the race detector; packages
+# with real processes run without it, as root and as an ordinary user.
+processes=(./internal/supervise/... ./internal/engine/local/... ./internal/sandbox/... ./internal/install/... ./internal/doctor/...)
+mapfile -t pure < <("$GO" list ./internal/... ./cmd/... ./bench/... | grep -vE 'internal/(supervise|engine/local|sandbox|install|doctor)(/|$)')
+
+step "formatting" formatted
+step "lint" "$LINT" run ./...
+step "generated data is current" "$GO" run ./internal/awsapi/modelgen -check
+step "cross-compiles" builds
+step "runtime" bin/glaux runtime install --dir build/runtime
+export GLAUX_TEST_RUNTIME=$PWD/build/runtime
+tests "unit tests" -race "${pure[@]}"
+tests "process tests" -count=1 "${processes[@]}"
+if [ "$(id -u)" = 0 ]; then
+  # The same as an ordinary user, from a copy that this user owns.
+  user=$(mktemp -d /tmp/glaux-user-XXXXXX)
+  chmod 755 "$user"
+  git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - 2>/dev/null | tar -xf - -C "$user"
+  mkdir -p "$user/home" && chown -R 65534:65534 "$user"
+  RUNAS=(setpriv --reuid=65534 --regid=65534 --clear-groups env -C "$user" HOME="$user/home" XDG_RUNTIME_DIR= GOCACHE="$user/home/cache" GOMODCACHE="$user/home/mod" GOFLAGS=-modcacherw)
+  chmod a+rx build build/runtime 2>/dev/null
+  tests "process tests as an ordinary user" -count=1 "${processes[@]}"
+  rm -rf "$user"
+  RUNAS=(env)
+fi
+step "fuzzing" fuzz
+if [ -d runtime/python/tests ]; then
+  python "runner" env PYTHONPATH=runtime/python "$VENV/bin/pytest" -q runtime/python/tests
+fi
+tests "wire" -count=1 ./test/wire/...
+tests "Go SDK" -count=1 -timeout 10m ./test/compat/...
+python "clients" "$VENV/bin/pytest" -q test/compat
+
+[ ${#broken[@]} = 0 ] || { echo "broken:"; printf '  %s\n' "${broken[@]}"; }
+echo "$passed passed, $failed failed"
+[ ${#broken[@]} = 0 ] && [ "$failed" = 0 ]
