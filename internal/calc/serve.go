@@ -166,15 +166,22 @@ func (m *Manager) interrupt(ctx context.Context, r engine.Runner, j *job) {
 }
 
 // note writes that the calculation runs. It is for other readers of the row
-// only, so a failure does no harm.
+// only, so a failure does no harm. A Stop that came between the row and the
+// job is found here.
 func (m *Manager) note(ctx context.Context, j *job) {
+	stopped := false
 	_, err := m.cfg.Store.UpdateCalculation(ctx, j.id, func(c *Calculation) error {
+		stopped = c.State == Canceling
 		if c.State != Creating && c.State != Created && c.State != Queued {
 			return errOver
 		}
 		c.catchUp()
 		return nil
 	})
+	if stopped {
+		j.move(Stop)
+		poke(j.cancel)
+	}
 	if err != nil && !errors.Is(err, errOver) && ctx.Err() == nil {
 		m.cfg.Log.WarnContext(ctx, "cannot write that a calculation runs", "calculation", j.id, "err", err)
 	}

@@ -56,5 +56,6 @@ type Query struct {
 	Limit   int            // at most so many; zero: all
 }
 
-// What a Store returns beside session.ErrTokenUsed and session.ErrNotFound.
+// ErrNotFound is what a Store returns beside session.ErrTokenUsed and
+// session.ErrNotFound.
 var ErrNotFound = errors.New("no such calculation")

@@ -117,7 +117,8 @@ func send(w http.ResponseWriter, out io.Reader) {
 			return
 		}
 		if err != nil {
-			panic(http.ErrAbortHandler) // a cut-off reply, not one that looks whole
+			// A reply that is cut off, not one that looks whole.
+			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http has no other way to end a reply so
 		}
 	}
 }
