@@ -65,9 +65,11 @@ func mounts(cfg Config) error {
 			files[b.from] = fd
 		}
 	}
-	if cfg.Passwd != "" {
-		if err := unix.Mount(cfg.Passwd, "/etc/passwd", "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("cannot show the password file: %w", err)
+	if cfg.Names != "" {
+		for _, file := range []string{"passwd", "group"} {
+			if err := unix.Mount(filepath.Join(cfg.Names, file), "/etc/"+file, "", unix.MS_BIND, ""); err != nil {
+				return fmt.Errorf("cannot give the session's user a name in /etc/%s: %w", file, err)
+			}
 		}
 	}
 	for _, c := range covers {

@@ -26,20 +26,33 @@ type Config struct {
 	ReadOnly []string `json:"ro,omitempty"` // absolute directories the process reads
 	Writable []string `json:"rw,omitempty"` // absolute directories it writes
 	Dir      string   `json:"dir"`          // its working directory
-	Passwd   string   `json:"passwd"`       // shown as /etc/passwd: Java and Python want a name for the uid; empty: as it is
+	Names    string   `json:"names"`        // directory whose "passwd" and "group" are shown in /etc; empty: as it is
 	Parent   int      `json:"parent"`       // it dies with this process
 }
 
 // InitArg is the first argument of the shim's program when it is Init.
 const InitArg = "init"
 
-// Passwd returns the system's password file with an entry for the uid.
-func Passwd(uid int, name, home string) []byte {
-	b, _ := os.ReadFile("/etc/passwd") // without one ours is the only entry
-	if len(b) > 0 && b[len(b)-1] != '\n' {
-		b = append(b, '\n')
+// WriteNames puts files into dir that give the uid a name, for Config.Names:
+// Hadoop refuses a user without one. They are the system's, with one more line.
+func WriteNames(dir string, uid int, name, home string) error {
+	for file, line := range map[string]string{
+		"passwd": fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", name, uid, uid, home),
+		"group":  fmt.Sprintf("%s:x:%d:\n", name, uid),
+	} {
+		b, _ := os.ReadFile("/etc/" + file) // without one ours is the only entry
+		if len(b) > 0 && b[len(b)-1] != '\n' {
+			b = append(b, '\n')
+		}
+		path := filepath.Join(dir, file)
+		if err := os.WriteFile(path, append(b, line...), 0o644); err != nil {
+			return err
+		}
+		if err := os.Chmod(path, 0o644); err != nil { // whatever our umask is
+			return err
+		}
 	}
-	return fmt.Appendf(b, "%s:x:%d:%d::%s:/bin/sh\n", name, uid, uid, home)
+	return nil
 }
 
 // InitArgs returns the arguments that make the shim's program Init for cfg and

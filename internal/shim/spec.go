@@ -37,7 +37,6 @@ const (
 	SpecFile   = "spec.json"
 	StateFile  = "state.json" // stamps of the processes
 	ExitFile   = "exit.json"  // written last
-	PasswdFile = "passwd"     // what a sandboxed process sees as /etc/passwd
 	LogFile    = "shim.log"   // the shim's own log
 	DriverOut  = "driver.stdout"
 	DriverErr  = "driver.stderr"

@@ -97,7 +97,7 @@ func spawn(s *Supervisor, name string, c shim.Command, files []*os.File) (*child
 	}
 	args, err := sandbox.InitArgs(sandbox.Config{
 		UID: s.spec.UID, ReadOnly: s.spec.ReadOnly, Writable: s.spec.Writable, Dir: c.Dir,
-		Passwd: filepath.Join(s.spec.Dir, shim.PasswdFile), Parent: os.Getpid(),
+		Names: s.spec.Dir, Parent: os.Getpid(),
 	}, c.Path, c.Args)
 	if err != nil {
 		return nil, err
@@ -215,6 +215,9 @@ func (s *Supervisor) serveJVM(j *jvm) {
 
 // fromJVM handles one event.
 func (s *Supervisor) fromJVM(e *event) {
+	if e.Ev != "progress" {
+		s.log.Info("the JVM says", "event", e.Ev, "after", time.Since(s.born).Round(time.Millisecond))
+	}
 	switch e.Ev {
 	case "gateway":
 		if p := s.runner(); p != nil {

@@ -207,6 +207,10 @@ func readEvent(r io.Reader) (*event, error) {
 // fromPython handles one frame.
 func (s *Supervisor) fromPython(p *python, e *event) {
 	switch e.Ev {
+	case "imported", "attached", "attachFailed":
+		s.log.Info("the runner says", "event", e.Ev, "after", time.Since(s.born).Round(time.Millisecond))
+	}
+	switch e.Ev {
 	case "attached":
 		s.isReady(1)
 	case "attachFailed":

@@ -249,6 +249,7 @@ func (s *Supervisor) finish() error {
 	s.gone = true
 	s.status.Phase = shim.PhaseGone
 	s.status.Cell, s.status.TasksDone, s.status.TasksTotal = "", 0, 0
+	s.status.Executors = slices.Clone(s.status.Executors) // snapshots share the old one
 	for i := range s.status.Executors {
 		if x := &s.status.Executors[i]; x.Removed == 0 {
 			x.Removed, x.Reason = e.Ended, "the driver ended"
@@ -342,8 +343,8 @@ func (s *Supervisor) tick(ctx context.Context) {
 			if now, err := os.Stat(s.spec.Dir); err != nil || !os.SameFile(was, now) {
 				s.end(shim.Exit{Orphan: true, Cause: "the session's directory is gone"}, crashGrace)
 			}
-			if s.python != nil {
-				s.judge(s.python.ping())
+			if p := s.runner(); p != nil {
+				s.judge(p.ping())
 			}
 		}
 	}

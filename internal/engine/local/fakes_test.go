@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -269,6 +270,18 @@ func (r *fakeRunner) special(line string) bool {
 	case "id":
 		groups, _ := os.Getgroups()
 		fmt.Println(os.Getuid(), os.Geteuid(), os.Getgid(), len(groups))
+	case "user":
+		u, err := user.Current()
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		g, err := user.LookupGroupId(u.Gid)
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+		fmt.Println(u.Username, g.Name)
 	case "touch":
 		fmt.Println(errorOf(os.WriteFile(rest, nil, 0o600)))
 	case "read":

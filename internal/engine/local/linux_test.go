@@ -62,6 +62,7 @@ func TestSessionsHaveUsersOfTheirOwn(t *testing.T) {
 		"list " + filepath.Join(two.d.dir, "work"):      "0 missing",
 		"list " + filepath.Dir(one.d.dir):               "1 ok",
 		"touch /etc/glaux-was-here":                     "denied",
+		"user":                                          "glaux glaux",
 	} {
 		if got := one.print(code); got != want {
 			t.Errorf("%s: %q, want %q", code, got, want)

@@ -21,6 +21,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
+	"time"
 
 	"glaux/internal/engine"
 	"glaux/internal/sandbox"
@@ -221,6 +223,9 @@ func (l *Launcher) Adopt(ctx context.Context, h engine.Handle) (engine.Driver, e
 	return d, err
 }
 
+// answerWithin bounds the wait for a shim that is alive to say so.
+const answerWithin = 5 * time.Second
+
 // errNeverRan is returned by adopt for a session whose shim was never started.
 var errNeverRan = errors.New("the shim never ran")
 
@@ -234,10 +239,14 @@ func (l *Launcher) adopt(ctx context.Context, k engine.Key, epoch uint64) (engin
 			d.client.Epoch = spec.Epoch
 		}
 	}
-	_, err := d.do(ctx, shim.Request{Op: shim.OpStatus})
+	ask, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	_, err := d.do(ask, shim.Request{Op: shim.OpStatus})
 	switch {
 	case err == nil:
 		return d, nil
+	case ask.Err() != nil && ctx.Err() == nil:
+		return nil, fmt.Errorf("cannot adopt driver %q: %w", k, engine.ErrNoReply)
 	case !errors.Is(err, engine.ErrGone):
 		return nil, err
 	}
@@ -261,11 +270,7 @@ func (l *Launcher) List(context.Context) ([]engine.Handle, error) {
 		if !e.IsDir() || !validKey(k) {
 			continue
 		}
-		var epoch uint64
-		if spec, err := supervise.ReadSpec(filepath.Join(l.dir(k), shim.SpecFile)); err == nil {
-			epoch = spec.Epoch
-		}
-		out = append(out, newHandle(k, epoch))
+		out = append(out, newHandle(k, 0)) // Adopt looks for the epoch it was launched with
 	}
 	return out, nil
 }
@@ -280,8 +285,8 @@ func (l *Launcher) chooseUID(k engine.Key) (int, error) {
 		return 0, err
 	}
 	for _, e := range entries {
-		if spec, err := supervise.ReadSpec(filepath.Join(l.sessions(), e.Name(), shim.SpecFile)); err == nil {
-			used[spec.UID] = true
+		if st, err := os.Stat(filepath.Join(l.sessions(), e.Name(), "work")); err == nil {
+			used[int(st.Sys().(*syscall.Stat_t).Uid)] = true
 		}
 	}
 	sum := sha256.Sum256([]byte(k))

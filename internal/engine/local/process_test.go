@@ -281,9 +281,9 @@ func TestOrphanEndsItself(t *testing.T) {
 func TestWatchedDriverIsNoOrphan(t *testing.T) {
 	t.Parallel()
 	spec := testSpec()
-	spec.Orphaned = 300 * time.Millisecond
+	spec.Orphaned = time.Second
 	v := launch(t, newWorld(t), spec)
-	watch, cancel := context.WithTimeout(v.ctx, 2*time.Second)
+	watch, cancel := context.WithTimeout(v.ctx, 3*time.Second)
 	defer cancel()
 	if err := v.d.Watch(watch, func(engine.Status) {}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Watch: %v, want the driver to live on", err)

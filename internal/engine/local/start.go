@@ -178,11 +178,7 @@ func (l *Launcher) directories(s *shim.Spec, work string, properties map[string]
 		}
 	}
 	if uid >= 0 {
-		passwd := filepath.Join(s.Dir, shim.PasswdFile)
-		if err := os.WriteFile(passwd, sandbox.Passwd(uid, "glaux", work), 0o644); err != nil {
-			return err
-		}
-		if err := os.Chmod(passwd, 0o644); err != nil { // whatever our umask is
+		if err := sandbox.WriteNames(s.Dir, uid, "glaux", work); err != nil {
 			return err
 		}
 	}

@@ -110,6 +110,9 @@ func start(t *testing.T, w *world, change func(*engine.Spec)) *session {
 		t.Fatal(err)
 	}
 	t.Logf("ready after %v", time.Since(began))
+	if b, err := os.ReadFile(filepath.Join(w.data, "sessions", string(sp.Key), "shim.log")); err == nil {
+		t.Logf("%s", b)
+	}
 	return &session{T: t, ctx: ctx, d: d, Runner: d.(engine.Runner)}
 }
 
