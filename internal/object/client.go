@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -33,6 +34,8 @@ const (
 	partSize = 16 << 20
 	// clientTries is how often a request is tried, with growing pauses.
 	clientTries = 4
+	// clientPause is the longest of the pauses.
+	clientPause = time.Second
 )
 
 // URI names an object, or a bucket when Key is empty.
@@ -98,8 +101,9 @@ func NewClient(up Upstream) (*Client, error) {
 		// second pass over every body.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
-		RetryMaxAttempts:           clientTries,
-		RetryMode:                  aws.RetryModeStandard,
+		Retryer: retry.NewStandard(func(o *retry.StandardOptions) {
+			o.MaxAttempts, o.MaxBackoff = clientTries, clientPause
+		}),
 	})
 	return &Client{s3: client, transport: transport, region: up.region(), embedded: up.Embedded}, nil
 }
