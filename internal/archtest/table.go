@@ -54,6 +54,7 @@ var allowed = []row{
 
 	{"athenaapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"stsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
+	{"ui", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"install", join(layer0, layer1)},
 	{"doctor", join(layer0, layer1)},
 

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"strconv"
 
@@ -9,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"glaux/internal/awsapi"
+	"glaux/internal/calc"
+	"glaux/internal/session"
 )
 
 // meter counts what /metrics shows. It never touches the store's write path.
@@ -53,4 +57,59 @@ func (m *meter) handler() http.Handler {
 func (m *meter) Observe(r *awsapi.Record) {
 	m.requests.WithLabelValues(r.Service, r.Operation, strconv.Itoa(r.Status), r.Code).Inc()
 	m.latency.WithLabelValues(r.Service, r.Operation).Observe(r.Duration.Seconds())
+}
+
+// census counts sessions and running calculations when /metrics is asked for,
+// from the store's read side.
+type census struct {
+	ctx      context.Context // of the server's parts; the collector's interface has none
+	sessions session.Store
+	calcs    calc.Store
+	log      *slog.Logger
+
+	bySession, byCalc *prometheus.Desc
+}
+
+func newCensus(ctx context.Context, p *parts) *census {
+	return &census{
+		ctx: ctx, sessions: p.db, calcs: p.db, log: p.s.log,
+		bySession: prometheus.NewDesc("glaux_sessions",
+			"Sessions that are kept, by state, and by cause once they have ended.", []string{"state", "cause"}, nil),
+		byCalc: prometheus.NewDesc("glaux_calculations_live",
+			"Calculations that are not over, by state.", []string{"state"}, nil),
+	}
+}
+
+// Describe tells what Collect sends.
+func (c *census) Describe(to chan<- *prometheus.Desc) { to <- c.bySession; to <- c.byCalc }
+
+// Collect counts.
+func (c *census) Collect(to chan<- prometheus.Metric) {
+	sessions, err := c.sessions.Sessions(c.ctx, session.Query{})
+	if err != nil {
+		c.log.Warn("cannot count sessions", "cause", err)
+		return
+	}
+	type kind struct{ state, cause string }
+	kinds := map[kind]int{}
+	for i := range sessions {
+		kinds[kind{string(sessions[i].State), string(sessions[i].Cause)}]++
+	}
+	for k, n := range kinds {
+		to <- prometheus.MustNewConstMetric(c.bySession, prometheus.GaugeValue, float64(n), k.state, k.cause)
+	}
+	calcs, err := c.calcs.Calculations(c.ctx, calc.Query{States: []calc.State{
+		calc.Creating, calc.Created, calc.Queued, calc.Running, calc.Canceling,
+	}})
+	if err != nil {
+		c.log.Warn("cannot count calculations", "cause", err)
+		return
+	}
+	states := map[string]int{}
+	for i := range calcs {
+		states[string(calcs[i].State)]++
+	}
+	for s, n := range states {
+		to <- prometheus.MustNewConstMetric(c.byCalc, prometheus.GaugeValue, float64(n), s)
+	}
 }

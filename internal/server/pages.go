@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"glaux/internal/access"
+	"glaux/internal/ui"
 )
 
 // The parts that readiness tells of.
@@ -95,6 +96,7 @@ func (s *Server) pages() http.Handler {
 		writeJSON(w, status, map[string]any{"ready": all, "parts": parts})
 	})
 	mux.Handle("GET "+access.CredentialsPath, s.parts.own)
+	mux.Handle(ui.OutputPath, ui.Output(s.parts.calcs, s.parts.authority, s.log))
 	return mux
 }
 
