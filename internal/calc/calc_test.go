@@ -610,3 +610,51 @@ func TestRunStartsAndStops(t *testing.T) {
 		}
 	})
 }
+
+func TestDriverThatCannotTakeACalculation(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		id := s.idle(t).ID
+		r, err := s.sessions.Runner(t.Context(), session.Key(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		occupy := func() {
+			t.Helper()
+			if err := r.Run(t.Context(), engine.Cell{ID: "foreign", Code: "forever"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		release := func() {
+			t.Helper()
+			if err := errors.Join(r.Interrupt(t.Context(), "foreign"), r.Discard(t.Context(), "foreign")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// It waits, and runs once there is room.
+		occupy()
+		c := s.start(t, id, "out a")
+		sleep(time.Second)
+		s.want(t, c.ID, calc.Queued)
+		release()
+		sleep(time.Second)
+		s.want(t, c.ID, calc.Completed)
+		// It can be stopped while it waits.
+		occupy()
+		c = s.start(t, id, "out a")
+		sleep(time.Second)
+		if _, err := s.calcs.Stop(t.Context(), root, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		s.want(t, c.ID, calc.Canceled)
+		// It does not wait for ever.
+		c = s.start(t, id, "out a")
+		sleep(31 * time.Second)
+		if c = s.want(t, c.ID, calc.Failed); c.Reason != "The calculation was lost: the session's driver did not take the calculation (driver runs another cell)." {
+			t.Errorf("reason %q", c.Reason)
+		}
+		s.wantSession(t, id, "IDLE")
+		release()
+	})
+}
