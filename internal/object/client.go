@@ -242,6 +242,23 @@ func (c *Client) Get(ctx context.Context, from URI) (io.ReadCloser, Info, error)
 	}, nil
 }
 
+// GetFrom opens an object for reading from a byte offset to its end. At or
+// behind the end there is nothing to read, which is no error.
+func (c *Client) GetFrom(ctx context.Context, from URI, offset int64) (io.ReadCloser, error) {
+	if offset <= 0 {
+		body, _, err := c.Get(ctx, from)
+		return body, err
+	}
+	res, err := c.s3.GetObject(ctx, &s3.GetObjectInput{Bucket: &from.Bucket, Key: &from.Key, Range: aws.String(fmt.Sprintf("bytes=%d-", offset))})
+	if codeOf(err) == "InvalidRange" {
+		return http.NoBody, nil
+	}
+	if err != nil {
+		return nil, named("read", from, err)
+	}
+	return res.Body, nil
+}
+
 // GetBytes reads an object that has at most limit bytes.
 func (c *Client) GetBytes(ctx context.Context, from URI, limit int64) ([]byte, error) {
 	body, _, err := c.Get(ctx, from)

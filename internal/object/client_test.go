@@ -48,6 +48,16 @@ func TestClient(t *testing.T) {
 	if err := client.PutBytes(ctx, URI{"results", "a/empty"}, nil, ""); err != nil {
 		t.Error(err)
 	}
+	for offset, want := range map[int64]string{0: "hello", 2: "llo", 5: "", 9: ""} {
+		body, err := client.GetFrom(ctx, small, offset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(body); err != nil || string(got) != want {
+			t.Errorf("from %d: %q, %v", offset, got, err)
+		}
+		body.Close()
+	}
 	if _, err := client.GetBytes(ctx, small, 3); err == nil {
 		t.Error("more than the limit was read")
 	}
