@@ -10,11 +10,12 @@ _LINE = 4 << 10
 _HEADER = "Traceback (most recent call last):\n"
 
 
-def describe(error: BaseException, own: "frozenset[str]") -> "tuple[str, dict]":
+def describe(error: BaseException, own: "frozenset[str]", inner: frozenset = frozenset()) -> "tuple[str, dict]":
     """Returns the text for standard error and the error of the done frame.
 
-    The text is Python's own without the header line, without the frames of the
-    files in ``own``, and with the cell called ``<stdin>``, as Athena shows it.
+    The text is Python's own without the header line, without the outermost
+    frames of the files in ``own``, without an innermost one of the code in
+    ``inner``, and with the cell called ``<stdin>``, as Athena shows it.
     """
     seen: "set[int]" = set()
     pending = [error]
@@ -24,7 +25,7 @@ def describe(error: BaseException, own: "frozenset[str]") -> "tuple[str, dict]":
             continue
         seen.add(id(at))
         try:
-            at.__traceback__ = _strip(at.__traceback__, own)
+            at.__traceback__ = _strip(at.__traceback__, own, inner)
         except BaseException:  # a class that refuses attributes
             continue
         pending += [at.__cause__, at.__context__]
@@ -38,10 +39,16 @@ def describe(error: BaseException, own: "frozenset[str]") -> "tuple[str, dict]":
     return text, {"name": _name(error), "value": _value(error), "traceback": _bounded(text)}
 
 
-def _strip(tb, own):
-    """Drops the runner's own frames from the outer end."""
+def _strip(tb, own, inner):
+    """Drops the runner's own frames: around the cell, and that of an interrupt inside it."""
     while tb is not None and tb.tb_frame.f_code.co_filename in own:
         tb = tb.tb_next
+    at = tb
+    while at is not None and at.tb_next is not None:
+        if at.tb_next.tb_next is None and at.tb_next.tb_frame.f_code in inner:
+            at.tb_next = None
+            break
+        at = at.tb_next
     return tb
 
 

@@ -29,8 +29,8 @@ _GRACE = 1.0
 
 _FILE = "<stdin>"
 
-# Frames of these files are not the user's.
-_OWN = frozenset({__file__, display.__file__})
+# Outermost frames of these files are not the user's.
+_OWN = frozenset({__file__, display.__file__, ast.__file__, asyncio.base_events.__file__, asyncio.futures.__file__})
 
 _runner: "Runner | None" = None
 
@@ -56,7 +56,7 @@ class Runner:
         self._stdio = stdio
         self._pid = os.getpid()
         self._main = threading.main_thread().ident
-        self._work: "queue.SimpleQueue[dict | None]" = queue.SimpleQueue()
+        self._work: "queue.SimpleQueue[dict]" = queue.SimpleQueue()
         self._spark = None  # module glaux_runner.spark, once imported
         self._attached = None
         self._loop: "asyncio.AbstractEventLoop | None" = None
@@ -75,7 +75,7 @@ class Runner:
     # The main thread.
 
     def run(self) -> None:
-        """Works until the shim says exit or is gone."""
+        """Works for ever: the control thread ends the process."""
         signal.signal(signal.SIGINT, self._on_signal)
         threading.Thread(target=self._listen, name="glaux-control", daemon=True).start()
         from glaux_runner import spark
@@ -85,8 +85,6 @@ class Runner:
         self._channel.send({"ev": "imported"})
         while True:
             frame = self._work.get()
-            if frame is None:
-                return
             if frame["op"] == "attach":
                 self._attach(frame)
             else:
@@ -124,7 +122,7 @@ class Runner:
             self._ended.notify_all()
         done = {"ev": "done", "id": cell, "ok": True, "interrupted": False}
         if error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0)):
-            text, shown = errors.describe(error, _OWN)
+            text, shown = errors.describe(error, _OWN, _HANDLER)
             self._stdio.flush()
             self._stdio.write_error(text)
             done.update(ok=False, interrupted=interrupted, error=shown)
@@ -196,7 +194,7 @@ class Runner:
             code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
         elif error is not None:
             code = 1
-            self._stdio.write_error(errors.describe(error, _OWN)[0])
+            self._stdio.write_error(errors.describe(error, _OWN, _HANDLER)[0])
         self._stdio.flush()
         os._exit(code & 0xFF)
 
@@ -240,11 +238,7 @@ class Runner:
                     if self._cell == frame.get("id") and not self._interrupted:
                         self._interrupted = time.monotonic()
                         threading.Thread(target=self._signal, args=(self._cell,), name="glaux-interrupt", daemon=True).start()
-        self._work.put(None)
-        with self._lock:
-            idle = not self._cell
-        if not idle:
-            os._exit(0)  # nobody is left to hear of the cell
+        os._exit(0)  # nobody is left to hear of a cell; its threads and exit handlers do not hold the process
 
     def _signal(self, cell: str) -> None:
         """Signals the main thread until the cell has ended."""
@@ -252,6 +246,9 @@ class Runner:
             while self._cell == cell:
                 signal.pthread_kill(self._main, signal.SIGINT)
                 self._ended.wait(_REPEAT)
+
+
+_HANDLER = frozenset({Runner._on_signal.__code__})
 
 
 def show_figures() -> None:
@@ -267,5 +264,3 @@ def main() -> None:
     channel = Channel.inherited(3)
     _runner = Runner(channel, Stdio())
     _runner.run()
-    _runner = None
-    os._exit(0)  # threads of the user's code do not hold the process

@@ -49,6 +49,8 @@ class Stdio:
                 self._open(fd)
             elif current is None or getattr(current, "closed", False) or not hasattr(current, "write"):
                 setattr(sys, _NAMES[fd], self.streams[fd])
+        if sys.stdin is None or getattr(sys.stdin, "closed", False):  # exit() closes it
+            sys.stdin = sys.__stdin__ = open(os.devnull)
 
     def flush(self) -> None:
         """Writes out what any of the streams holds back. Never raises."""

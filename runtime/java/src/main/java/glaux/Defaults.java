@@ -1,5 +1,7 @@
 package glaux;
 
+import java.security.SecureRandom;
+import java.util.HexFormat;
 import java.util.Map;
 import org.apache.spark.SparkConf;
 
@@ -15,8 +17,13 @@ final class Defaults {
         set(conf, "spark.ui.showConsoleProgress", "false");
         set(conf, "spark.driver.host", "127.0.0.1");
         set(conf, "spark.driver.bindAddress", "127.0.0.1");
-        // What Spark itself opens holds a secret of its own; in local mode it is made up per context.
+        // What Spark itself opens holds a secret of its own. Some masters bring one, for others it is made here.
         set(conf, "spark.authenticate", "true");
+        if (!conf.get("spark.master").matches("yarn|k8s:.*|local|local\\[([0-9]+|\\*)(,[0-9]+)?]")) {
+            byte[] secret = new byte[32];
+            new SecureRandom().nextBytes(secret);
+            set(conf, "spark.authenticate.secret", HexFormat.of().formatHex(secret));
+        }
 
         for (String scheme : new String[] {"s3", "s3n", "s3a"}) {
             set(conf, "spark.hadoop.fs." + scheme + ".impl", "org.apache.hadoop.fs.s3a.S3AFileSystem");

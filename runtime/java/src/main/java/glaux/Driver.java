@@ -112,6 +112,10 @@ public final class Driver {
         Map<String, String> env = System.getenv();
         Defaults.apply(conf, env);
         Dependencies.resolve(conf, loader);
+        Check.properties(given, loader);
+        for (scala.Tuple2<String, String> property : conf.getAll()) {
+            System.getProperties().putIfAbsent(property._1(), property._2()); // a context that the user starts later has them too
+        }
         SparkContext spark = SparkContext.getOrCreate(conf);
         context = new JavaSparkContext(spark);
         progress = new Progress(events, spark);

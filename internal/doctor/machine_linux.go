@@ -1,0 +1,143 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"glaux/internal/install"
+)
+
+// perSession is what one session takes with the default heap of 1 GiB, bytes: heap, JVM and Python.
+const perSession = 1792 << 20
+
+func memory() Check {
+	c := Check{Name: "memory"}
+	data, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		c.Result, c.Detail = Warning, "cannot be read: "+err.Error()
+		return c
+	}
+	var available int64
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kib, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			available = kib << 10
+		}
+	}
+	c.Result = OK
+	c.Detail = fmt.Sprintf("%.1f GiB available: room for about %d sessions of 1 GiB heap", float64(available)/(1<<30), available/perSession)
+	if available < perSession {
+		c.Result, c.Fix = Missing, "free some memory: a session needs about 1.8 GiB"
+	}
+	return c
+}
+
+// attributes checks that the data directory's file system keeps user attributes, where the object store puts ETags.
+func attributes(dir string) Check {
+	c := Check{Name: "extended attributes"}
+	for dir != "" && dir != "/" {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	file, err := os.CreateTemp(dir, ".glaux-doctor-*")
+	if err != nil {
+		c.Result, c.Detail, c.Fix = Missing, fmt.Sprintf("cannot write to %s: %v", dir, err), "choose a directory you own with --data-dir"
+		return c
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	if err := unix.Fsetxattr(int(file.Fd()), "user.glaux", []byte("1"), 0); err != nil {
+		c.Result, c.Detail = Missing, fmt.Sprintf("the file system of %s has none (%v)", dir, err)
+		c.Fix = "put the data directory on ext4, xfs, btrfs or a tmpfs of Linux 6.6 or newer with --data-dir, or configure an external S3 endpoint"
+		return c
+	}
+	c.Result, c.Detail = OK, "kept by the file system of "+dir
+	return c
+}
+
+func isolation(o Options) []Check {
+	root := os.Geteuid() == 0
+	checks := []Check{users(root)}
+	if root {
+		checks = append(checks, reach(o))
+	}
+	checks = append(checks, namespaces(root), cgroups())
+	return checks
+}
+
+func users(root bool) Check {
+	if root {
+		return Check{Name: "user per session", Result: OK, Detail: "running as root: every session gets a uid of its own"}
+	}
+	return Check{Name: "user per session", Result: Warning, Detail: "running as uid " + strconv.Itoa(os.Geteuid()) + ": sessions run as you and can read your files",
+		Fix: "run as root to separate sessions, or only run code you trust"}
+}
+
+// reach checks that a session's own user can get at the runtime's programs.
+func reach(o Options) Check {
+	c := Check{Name: "runtime for others", Result: OK, Detail: "sessions' users can reach it"}
+	r, err := install.Load(o.Runtime)
+	if err != nil {
+		return Check{Name: c.Name, Result: Warning, Detail: "not checked: the runtime is not installed", Fix: "run: glaux runtime install"}
+	}
+	for _, path := range []string{r.Java, r.Python, manifestOf(r)} {
+		if dir := unreachable(path); dir != "" {
+			c.Result = Warning
+			c.Detail = dir + " is closed to other users, and " + path + " lies below it"
+			c.Fix = "chmod o+x " + dir + ", or install Python and the runtime elsewhere (glaux runtime install --dir)"
+			return c
+		}
+	}
+	return c
+}
+
+func manifestOf(r install.Runtime) string { return filepath.Join(r.Dir, "runtime.json") }
+
+func namespaces(root bool) Check {
+	c := Check{Name: "namespaces", Result: OK, Detail: "usable"}
+	cmd := exec.Command("/proc/self/exe")
+	if path, err := exec.LookPath("true"); err == nil {
+		cmd = exec.Command(path)
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC}
+	if !root {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}}
+		c.Name = "user namespaces"
+	}
+	if err := cmd.Run(); err != nil {
+		c.Result, c.Detail = Warning, "refused: "+err.Error()
+		c.Fix = "sessions run without a sandbox; allow it with: sysctl kernel.unprivileged_userns_clone=1 (and kernel.apparmor_restrict_unprivileged_userns=0)"
+	}
+	return c
+}
+
+func cgroups() Check {
+	c := Check{Name: "cgroups"}
+	kind, dir := "", ""
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		kind, dir = "version 2", "/sys/fs/cgroup"
+	} else if _, err := os.Stat("/sys/fs/cgroup/memory"); err == nil {
+		kind, dir = "version 1", "/sys/fs/cgroup/memory"
+	}
+	switch err := unix.Access(dir, unix.W_OK); {
+	case kind == "":
+		c.Result, c.Detail, c.Fix = Warning, "none found", "memory and processes of a session are limited by the JVM alone; mount cgroup2 on /sys/fs/cgroup"
+	case errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EPERM):
+		c.Result, c.Detail, c.Fix = Warning, kind+", not writable", "run as root, or as a service with delegated cgroups (systemd: Delegate=yes)"
+	default:
+		c.Result, c.Detail = OK, kind+", writable"
+	}
+	return c
+}

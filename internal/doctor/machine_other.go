@@ -1,0 +1,21 @@
+//go:build !linux
+
+package doctor
+
+import "os"
+
+func memory() Check {
+	return Check{Name: "memory", Result: OK, Detail: "not examined on this system; a session with 1 GiB heap needs about 1.8 GiB"}
+}
+
+func attributes(dir string) Check {
+	return Check{Name: "extended attributes", Result: OK, Detail: "supported by this system's own file systems"}
+}
+
+func isolation(Options) []Check {
+	detail := "processes only: this system has neither namespaces nor cgroups"
+	if os.Geteuid() == 0 {
+		detail += "; every session gets a uid of its own"
+	}
+	return []Check{{Name: "isolation", Result: Warning, Detail: detail, Fix: "run on Linux to separate sessions, or only run code you trust"}}
+}

@@ -1,0 +1,171 @@
+"""A runner attached to a real driver."""
+
+import os
+import subprocess
+import sys
+import time
+
+from glaux_training import __main__ as training
+
+
+def output(session, code, cell="cell"):
+    """Runs a cell that succeeds and returns what it printed."""
+    session.runner.read("stdout")
+    done = session.run(code + "\nprint('<end>')", cell)[-1]
+    assert done["ok"], done
+    return session.runner.read("stdout", until=lambda t: "<end>" in t).replace("<end>\n", "")
+
+
+def value(session, code):
+    """Runs a cell and returns its last expression's text."""
+    frames = session.run(code)
+    assert frames[-1]["ok"], frames
+    return frames[-2]["data"]["text/plain"]
+
+
+def test_spark_is_there(session):
+    assert value(session, "spark.version") == "'3.5.6'"
+    assert value(session, "spark.range(10).count()") == "10"
+    assert value(session, "sc.parallelize([1, 2, 3]).map(lambda v: v * 2).sum()") == "12"
+    assert "| id|" in output(session, "spark.range(2).show()")
+    assert value(session, "from pyspark.sql import SparkSession; SparkSession.builder.getOrCreate() is spark or SparkSession.builder.getOrCreate().sparkContext is sc") == "True"
+    assert value(session, "import sys; sys.argv") == "['']"
+
+
+def test_functions_of_cells_run_in_tasks(session):
+    session.must("offset = 5\ndef plus(v):\n    return v + offset")
+    assert value(session, "from pyspark.sql.functions import udf\nspark.range(3).select(udf(plus, 'int')('id')).collect()") == "[Row(plus(id)=5), Row(plus(id)=6), Row(plus(id)=7)]"
+
+
+def test_dataframe_value(session):
+    frames = session.run("spark.range(1)")
+    assert frames[-2]["data"] == {"text/plain": "DataFrame[id: bigint]"}
+    session.must("spark.conf.set('spark.sql.repl.eagerEval.enabled', True)")
+    assert "<table" in session.run("spark.range(1)")[-2]["data"]["text/html"]
+    session.must("spark.conf.unset('spark.sql.repl.eagerEval.enabled')")
+
+
+def test_analysis_error(session):
+    error = session.run("spark.sql('select * from nowhere')")[-1]["error"]
+    assert error["name"] == "AnalysisException"
+    assert error["value"].startswith("[TABLE_OR_VIEW_NOT_FOUND]")
+    assert error["traceback"][0] == '  File "<stdin>", line 1, in <module>'
+
+
+def test_error_in_a_task(session):
+    error = session.run("sc.parallelize([1]).map(lambda v: 1 / 0).collect()")[-1]["error"]
+    assert "ZeroDivisionError" in error["value"]
+
+
+def test_interrupt_of_a_job(session):
+    began = time.monotonic()
+    session.runner.send({"op": "run", "id": "job", "code": "import time\nprint('begun', flush=True)\nsc.parallelize(range(4), 4).map(lambda v: time.sleep(300)).collect()"})
+    session.runner.read("stdout", until=lambda t: "begun" in t)
+    time.sleep(1)  # let the job begin: before that there is nothing to cancel
+    asked = time.monotonic()
+    session.runner.send({"op": "interrupt", "id": "job"})
+    session.driver.send({"op": "cancel", "group": "job"})
+    done = session.runner.wait("done", 30)
+    assert done["interrupted"] is True and not done["ok"]
+    assert time.monotonic() - asked < 5, time.monotonic() - began
+    assert value(session, "spark.range(7).count()") == "7"
+    assert value(session, "len(sc.statusTracker().getActiveJobsIds())") == "0"
+
+
+def test_interrupt_without_a_job_abandons_the_call(session):
+    session.runner.send({"op": "run", "id": "java", "code": "print('begun', flush=True)\nsc._jvm.java.lang.Thread.sleep(600000)"})
+    session.runner.read("stdout", until=lambda t: "begun" in t)
+    session.runner.send({"op": "interrupt", "id": "java"})
+    session.driver.send({"op": "cancel", "group": "java"})
+    assert session.runner.wait("done", 30)["interrupted"] is True
+    # The next call must not read the abandoned one's answer.
+    for n in range(3):
+        assert value(session, "spark.range(%d).count()" % (n + 3)) == str(n + 3)
+
+
+def test_cancel_reaches_jobs_of_threads(session):
+    session.must("""
+import threading
+outcome = []
+def work():
+    try: sc.parallelize(range(4), 4).map(lambda v: time.sleep(300)).collect(); outcome.append('finished')
+    except Exception as e: outcome.append(type(e).__name__)
+    finally: over.set()
+over = threading.Event()
+""")
+    session.runner.send({"op": "run", "id": "threads", "code": "t = threading.Thread(target=work); t.start(); over.wait()"})
+    deadline = time.monotonic() + 30
+    while not any(e["ev"] == "progress" and e["group"] == "threads" for e in list(session.driver.seen)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    session.runner.send({"op": "interrupt", "id": "threads"})
+    session.driver.send({"op": "cancel", "group": "threads"})
+    assert session.runner.wait("done", 30)["interrupted"]
+    assert value(session, "over.wait(20); outcome") == "['Py4JJavaError']"
+
+
+def test_progress(session):
+    session.must("sc.parallelize(range(8), 8).map(lambda v: time.sleep(0.2)).count()", "moving")
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        seen = [(e["done"], e["total"]) for e in list(session.driver.seen) if e["ev"] == "progress" and e["group"] == "moving"]
+        if seen and seen[-1] == (8, 8):
+            break
+        time.sleep(0.05)
+    assert seen[-1] == (8, 8) and len(set(seen)) > 2, seen
+
+
+def test_streams_and_connect_are_not_the_cells(session):
+    env = {**os.environ, "GLAUX_CONNECT_SOCKET": session.socket, "GLAUX_CONNECT_SECRET": session.secret}
+    client = [training.__file__.replace("__main__", "connect")]
+    assert os.stat(session.socket).st_mode & 0o777 == 0o600
+    python = value(session, "sys.executable").strip("'")
+    good = subprocess.run([python, *client], env=env, capture_output=True, text=True, timeout=120)
+    assert good.returncode == 0 and good.stdout.startswith("10\n"), good.stderr
+    bad = subprocess.run([python, *client], env={**env, "GLAUX_CONNECT_SECRET": "wrong"}, capture_output=True, text=True, timeout=120)
+    assert bad.returncode != 0 and "UNAUTHENTICATED" in bad.stderr
+    none = subprocess.run([python, *client], env={**env, "GLAUX_CONNECT_SECRET": ""}, capture_output=True, text=True, timeout=120)
+    assert none.returncode != 0 and "UNAUTHENTICATED" in none.stderr
+
+
+def test_events(session):
+    names = [e["ev"] for e in session.driver.seen]
+    assert names[:2] == ["gateway", "context"]
+    assert names.index("connect") < names.index("ready")
+    executor = next(e for e in session.driver.seen if e["ev"] == "executor")
+    assert (executor["id"], executor["cores"], executor["removed"]) == ("driver", 2, False)
+    context = next(e for e in session.driver.seen if e["ev"] == "context")
+    assert context["version"] == "3.5.6" and context["appId"].startswith("local-")
+
+
+def test_archive_is_used(session, runtime):
+    archive = next(e for e in session.driver.seen if e["ev"] == "archive")
+    assert archive["used"] is bool(runtime["archive"]), archive
+
+
+def test_nothing_of_spark_listens_beyond_loopback(session):
+    pid = session.driver.process.pid
+    if sys.platform != "linux":
+        return
+    inodes = set()
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            target = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    for name in ("tcp", "tcp6"):
+        with open("/proc/net/" + name) as table:
+            for line in list(table)[1:]:
+                field = line.split()
+                if field[3] == "0A" and field[9] in inodes:
+                    address = field[1].rsplit(":", 1)[0]
+                    assert address in ("0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"), line
+
+
+def test_user_stops_and_starts_a_context(session):
+    session.must("spark.stop()")
+    assert value(session, "1 + 1") == "2"
+    assert not session.run("spark.range(1).count()")[-1]["ok"]
+    session.must("from pyspark.sql import SparkSession\nspark = SparkSession.builder.master('local[2]').getOrCreate()\nsc = spark.sparkContext")
+    assert value(session, "spark.range(4).count()") == "4"
