@@ -10,6 +10,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"glaux/internal/doctor"
 	"glaux/internal/install"
 	"glaux/internal/server"
 )
@@ -22,6 +23,7 @@ type cli struct {
 	Stop    stopCmd    `cmd:"" help:"End all sessions and the server."`
 	Env     envCmd     `cmd:"" help:"Print the exports that point AWS clients at the running server."`
 	Runtime runtimeCmd `cmd:"" help:"What runs inside sessions."`
+	Doctor  doctorCmd  `cmd:"" help:"Check Java, Python, runtime, ports and isolation; say how to fix what is missing."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
 	ObjectServer objectServerCmd `cmd:"" hidden:"" help:"The embedded S3; the server starts it."`
@@ -211,6 +213,21 @@ func (cmd *installCmd) Run(w world) error {
 		return fmt.Errorf("cannot find this program: %w", err)
 	}
 	return install.Install(w.ctx, install.Options{Dir: c.RuntimeDir, Parts: install.Parts(program), Out: w.out})
+}
+
+type doctorCmd struct{ where }
+
+// Run checks the machine; what sessions cannot do without is an error.
+func (cmd *doctorCmd) Run(w world) error {
+	c, err := cmd.settings(w)
+	if err != nil {
+		return err
+	}
+	checks := doctor.Run(w.ctx, doctor.Options{Runtime: c.RuntimeDir, DataDir: c.DataDir, Listen: []string{c.Listen, c.MetricsListen}})
+	if !doctor.Print(w.out, checks) {
+		return errors.New("sessions cannot run here yet")
+	}
+	return nil
 }
 
 type versionCmd struct{}

@@ -35,6 +35,9 @@ type Config struct {
 	SocketDir string `help:"Short directory for Unix sockets." placeholder:"DIR" yaml:"socket-dir"`
 	// RuntimeDir is where Spark and its Python are installed. Empty: DataDir/runtime.
 	RuntimeDir string `help:"Where Spark is installed (default: runtime in the data directory)." placeholder:"DIR" yaml:"runtime-dir"`
+	// Shim is the program that owns a session's processes. Empty: glaux-shim
+	// beside this program.
+	Shim string `help:"The shim's program (default: glaux-shim beside glaux)." placeholder:"FILE" yaml:"shim"`
 	// ReadyFile is written atomically once requests are answered: its first
 	// line is the base URL, further lines are name=address. Empty: none.
 	ReadyFile string `help:"File to write once requests are answered." placeholder:"FILE" yaml:"ready-file"`
@@ -158,6 +161,13 @@ func (c *Config) Complete(getenv func(string) string) error {
 		if _, port, err := net.SplitHostPort(c.Listen); err == nil && port == "0" {
 			c.MetricsListen = "127.0.0.1:0"
 		}
+	}
+	if c.Shim == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("cannot find this program: %w", err)
+		}
+		c.Shim = filepath.Join(filepath.Dir(self), "glaux-shim")
 	}
 	if c.Bucket == "" {
 		c.Bucket = "glaux-" + c.Account

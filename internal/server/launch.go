@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"glaux/internal/engine"
@@ -85,13 +83,4 @@ func (l *launcher) version() string {
 		return ""
 	}
 	return rt.Version
-}
-
-// shimProgram returns the shim beside this program.
-func shimProgram() (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("cannot find this program: %w", err)
-	}
-	return filepath.Join(filepath.Dir(self), "glaux-shim"), nil
 }

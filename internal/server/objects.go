@@ -26,11 +26,10 @@ type storage struct {
 	gateway *object.Gateway
 	client  *object.Client
 	bucket  string
-	fresh   bool // the bucket was never made
 }
 
 func (s *Server) wireStorage(authority *access.Authority) (*storage, error) {
-	st := &storage{bucket: s.cfg.Bucket, fresh: true}
+	st := &storage{bucket: s.cfg.Bucket}
 	up := object.Upstream{
 		Endpoint: s.cfg.S3.Endpoint, AccessKey: s.cfg.S3.AccessKey, Secret: s.cfg.S3.SecretKey, Region: s.cfg.S3.Region,
 	}
@@ -51,9 +50,6 @@ func (s *Server) wireStorage(authority *access.Authority) (*storage, error) {
 			return nil, err
 		}
 		up = st.child.Upstream()
-		if _, err := os.Stat(filepath.Join(s.place.objects(), st.bucket)); err == nil {
-			st.fresh = false
-		}
 	}
 	var err error
 	if st.client, err = object.NewClient(up); err != nil {

@@ -20,7 +20,8 @@ import (
 // How long requests that are under way get when the server ends.
 const drain = 5 * time.Second
 
-// How long the very first start waits for the bucket of results to be made.
+// How long a start waits for the object store, which is tens of milliseconds
+// away. What does not need it is of use without it.
 const firstBucket = 10 * time.Second
 
 // Server is one running server.
@@ -164,9 +165,7 @@ func (s *Server) serve(ctx context.Context) error {
 	if s.metrics != nil {
 		start(s.metrics, s.meter.handler())
 	}
-	if s.parts.storage.fresh { // a newcomer finds the bucket there
-		s.ready.await(ctx, partObjects, firstBucket)
-	}
+	s.ready.await(ctx, partObjects, firstBucket)
 	err = s.announce()
 	if err == nil {
 		select {

@@ -83,12 +83,8 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	shim, err := shimProgram()
-	if err != nil {
-		return err
-	}
 	launcher, err := newLauncher(local.Config{
-		Data: s.place.data, Sockets: s.place.sockets, Agent: s.place.agent(), Shim: shim, UIDs: s.cfg.SessionUIDs, Log: s.log,
+		Data: s.place.data, Sockets: s.place.sockets, Agent: s.place.agent(), Shim: s.cfg.Shim, UIDs: s.cfg.SessionUIDs, Log: s.log,
 	}, s.cfg.RuntimeDir)
 	if err != nil {
 		return err

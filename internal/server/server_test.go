@@ -1,0 +1,295 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// inTest is a server inside the test.
+type inTest struct {
+	cfg  Config
+	url  string
+	stop context.CancelFunc
+	done chan error
+	out  *lockedBuffer
+}
+
+// lockedBuffer is what a server and a test share.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func testConfig(t *testing.T, dir string) Config {
+	t.Helper()
+	c := Config{
+		Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "data"), ReadyFile: filepath.Join(dir, "ready"),
+		Region: "us-east-1", Account: "000000000000", DPU: DPU{Cores: 2, Memory: 2048, Heap: 1024},
+		IdleTimeout: 20 * time.Minute, Orphaned: time.Hour, Retention: time.Hour, MaxOutput: 1 << 20,
+		SessionUIDs: 200000, LogLevel: "info", LogFormat: "text",
+	}
+	c.Shim = filepath.Join(dir, "shim") // no session is started here
+	if err := os.WriteFile(c.Shim, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	sockets, err := os.MkdirTemp("", "glx") // short: socket paths are limited
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(sockets) })
+	c.SocketDir = sockets
+	if err := c.Complete(os.Getenv); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// mustStart runs a server and waits until it is ready.
+func mustStart(t *testing.T, c Config) *inTest {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r := &inTest{cfg: c, stop: stop, done: make(chan error, 1), out: new(lockedBuffer)}
+	os.Remove(c.ReadyFile)
+	go func() { r.done <- Run(ctx, c, r.out) }()
+	deadline := time.After(30 * time.Second)
+	for {
+		if text, err := os.ReadFile(c.ReadyFile); err == nil {
+			r.url, _, _ = strings.Cut(string(text), "\n")
+			break
+		}
+		select {
+		case err := <-r.done:
+			t.Fatalf("server ended before it was ready: %v\n%s", err, r.out)
+		case <-deadline:
+			t.Fatalf("server is not ready\n%s", r.out)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	t.Cleanup(func() { r.mustEnd(t) })
+	return r
+}
+
+func (r *inTest) mustEnd(t *testing.T) {
+	t.Helper()
+	r.stop()
+	select {
+	case err, open := <-r.done:
+		if open && err != nil {
+			t.Errorf("server ended with %v\n%s", err, r.out)
+		}
+		if open {
+			close(r.done)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("server does not end")
+	}
+}
+
+func mustGet(t *testing.T, url, host string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	reply, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	body, err := io.ReadAll(reply.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply.StatusCode, string(body)
+}
+
+func TestServerRunsTwice(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	for range 2 {
+		r := mustStart(t, c)
+		if status, body := mustGet(t, r.url+"/_glaux/ready", ""); status != http.StatusOK {
+			t.Errorf("ready answers %d %s", status, body)
+		}
+		if status, _ := mustGet(t, r.url+"/_glaux/health", "rebound.example"); status != http.StatusMisdirectedRequest {
+			t.Errorf("health answers %d to a foreign host name", status)
+		}
+		if status, _ := mustGet(t, r.url+"/some-bucket/key", ""); status != http.StatusForbidden {
+			t.Errorf("S3 answers %d to a request without a signature", status)
+		}
+		if status, _ := mustGet(t, r.url+"/?Action=GetCallerIdentity&Version=2011-06-15", ""); status != http.StatusForbidden {
+			t.Errorf("STS answers %d to a request without a signature", status)
+		}
+		r.mustEnd(t)
+		for _, path := range []string{c.ReadyFile, newPlace(&c).control(), newPlace(&c).agent()} {
+			if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s is still there", path)
+			}
+		}
+	}
+}
+
+func TestOneServerForADataDirectory(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	r := mustStart(t, c)
+	err := Run(context.Background(), c, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "another server") || !strings.Contains(err.Error(), r.url) {
+		t.Errorf("a second server says %v", err)
+	}
+}
+
+func TestTakenAddressIsToldAtOnce(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := testConfig(t, t.TempDir())
+	c.Listen = l.Addr().String()
+	if err := Run(context.Background(), c, io.Discard); err == nil || !strings.Contains(err.Error(), c.Listen) {
+		t.Errorf("Run says %v", err)
+	}
+}
+
+func TestEnvAndStop(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	ctx := context.Background()
+	if err := Env(ctx, c, io.Discard); !errors.Is(err, errNotRunning) {
+		t.Errorf("Env without a server says %v", err)
+	}
+	r := mustStart(t, c)
+	var out bytes.Buffer
+	if err := Env(ctx, c, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{
+		"AWS_ENDPOINT_URL='" + r.url + "'", "AWS_ACCESS_KEY_ID='AKIA", "AWS_SECRET_ACCESS_KEY='", "AWS_DEFAULT_REGION='us-east-1'",
+		"AWS_REGION='us-east-1'", "AWS_EC2_METADATA_DISABLED='true'", "AWS_ALLOW_HTTP='true'",
+	} {
+		if !strings.Contains(out.String(), "export "+name) {
+			t.Errorf("env does not print %s:\n%s", name, &out)
+		}
+	}
+	out.Reset()
+	if err := Stop(ctx, c, &out); err != nil {
+		t.Fatalf("Stop says %v: %s", err, &out)
+	}
+	if err := Stop(ctx, c, &out); err != nil {
+		t.Errorf("Stop of what is stopped says %v", err)
+	}
+}
+
+func TestSocketsAreForTheirUserAlone(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	mustStart(t, c)
+	p := newPlace(&c)
+	for _, path := range []string{p.agent(), p.control()} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", path, info.Mode().Perm())
+		}
+	}
+}
+
+func TestConfigTellsEveryFault(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	c.Listen, c.Account, c.Region, c.TLSCert, c.MaxSessions, c.LogFormat = "0.0.0.0:1", "7", "nowhere", "", -1, "xml"
+	err := c.Check()
+	if err == nil {
+		t.Fatal("a bad configuration passes")
+	}
+	for _, text := range []string{"without TLS", "account", "region", "max-sessions", "xml"} {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("%q is not told in %v", text, err)
+		}
+	}
+	c = testConfig(t, t.TempDir())
+	c.Listen, c.AllowPlaintext = "0.0.0.0:1", true
+	if err := c.Check(); err != nil {
+		t.Errorf("--allow-plaintext does not permit it: %v", err)
+	}
+}
+
+func TestFileRefusesUnknownKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("listne: x\n")
+	if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "listne") {
+		t.Errorf("a misspelt key says %v", err)
+	}
+	write("dpu: {cores: 3}\nusers: [{name: a}]\n")
+	f, err := ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, ok := f.Value("dpu-cores"); !ok || v != "3" {
+		t.Errorf("dpu-cores is %q, %v", v, ok)
+	}
+	if len(f.Users) != 1 {
+		t.Errorf("users are %v", f.Users)
+	}
+}
+
+func TestMaxSessions(t *testing.T) {
+	c := Config{DPU: DPU{Memory: 2048}}
+	for memory, want := range map[int]int{512: 1, 3072: 1, 9216: 4} {
+		if got := c.maxSessions(memory); got != want {
+			t.Errorf("%d MiB hold %d sessions, want %d", memory, got, want)
+		}
+	}
+	c.MaxSessions = 7
+	if got := c.maxSessions(512); got != 7 {
+		t.Errorf("a configured cap gives %d", got)
+	}
+}
+
+func TestShellQuote(t *testing.T) {
+	for in, want := range map[string]string{"": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'"} {
+		if got := shellQuote(in); got != want {
+			t.Errorf("shellQuote(%q) = %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestOwnHost(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "localhost:4580": true, "127.0.0.1:1": true, "[::1]:2": true, "x.localhost": true,
+		"evil.example": false, "evil.example:4580": false, "127.0.0.1.evil.example": false, "glaux.lan:1": true, "": false,
+	} {
+		if got := ownHost(host, "glaux.lan:4580"); got != want {
+			t.Errorf("ownHost(%q) = %v", host, got)
+		}
+	}
+}
