@@ -15,12 +15,15 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"glaux/internal/install"
 )
 
 // options say where the programs under measurement are.
 type options struct {
 	glaux   string        // the server binary
 	runtime string        // an installed Spark runtime
+	python  string        // the Python of that runtime
 	moto    string        // moto_server; empty leaves its rows out
 	runs    int           // repetitions of the slow rows
 	load    time.Duration // how long each load row runs
@@ -41,6 +44,11 @@ func main() {
 	flag.DurationVar(&o.load, "load", 5*time.Second, "duration of each load row")
 	flag.StringVar(&o.only, "only", "", "measure only this group: start, session, calculation, requests")
 	flag.Parse()
+	installed, err := install.Load(o.runtime)
+	if err != nil {
+		log.Fatal(err)
+	}
+	o.python = installed.Python
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, o, os.Stdout); err != nil {

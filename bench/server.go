@@ -39,7 +39,7 @@ func startServer(ctx context.Context, o options, dir string) (*server, error) {
 		return nil, err
 	}
 	defer logFile.Close()
-	cmd := exec.Command(o.glaux, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--ready-file", ready)
+	cmd := exec.Command(o.glaux, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--ready-file", ready, "--metrics-listen", "127.0.0.1:0")
 	cmd.Env = append(os.Environ(), "GLAUX_RUNTIME_DIR="+o.runtime)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	began := time.Now()

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -25,8 +24,7 @@ var plain string
 // plainStart runs plain pyspark in a fresh Python and returns its two times,
 // measured from the start of the process.
 func plainStart(ctx context.Context, o options) (session, count time.Duration, err error) {
-	python := filepath.Join(o.runtime, "python", "bin", "python")
-	cmd := exec.CommandContext(ctx, python, "-c", plain)
+	cmd := exec.CommandContext(ctx, o.python, "-c", plain)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, 0, err
@@ -216,7 +214,7 @@ func measureCalculation(ctx context.Context, o options) ([]row, error) {
 
 // bareCell is the floor: one eval round trip to a Python over a pipe.
 func bareCell(ctx context.Context, o options) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(o.runtime, "python", "bin", "python"), "-u", "-c", "import sys\nfor l in sys.stdin: print(eval(l), flush=True)")
+	cmd := exec.CommandContext(ctx, o.python, "-u", "-c", "import sys\nfor l in sys.stdin: print(eval(l), flush=True)")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return 0, err
