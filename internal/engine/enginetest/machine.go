@@ -188,15 +188,19 @@ func (m *machine) play(c *cell) {
 		after(c.script.Takes, done)
 		return
 	}
-	after(c.script.Takes, func() {
-		go func() { // ends with the cell
-			select {
-			case <-c.script.Hold:
-				done()
-			case <-c.settled:
-			}
-		}()
-	})
+	after(c.script.Takes, func() { m.serveHold(c, done) })
+}
+
+// serveHold waits for a held cell in the background. What it starts ends with
+// the cell.
+func (m *machine) serveHold(c *cell, done func()) {
+	go func() {
+		select {
+		case <-c.script.Hold:
+			done()
+		case <-c.settled:
+		}
+	}()
 }
 
 // finishLocked writes the cell's record unless it has one.

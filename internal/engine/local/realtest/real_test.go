@@ -247,3 +247,60 @@ func TestConnectIsReached(t *testing.T) {
 		t.Errorf("connection is %T", c)
 	}
 }
+
+func TestWhatOnlySparkSubmitReads(t *testing.T) {
+	w := newWorld(t)
+	lib := t.TempDir()
+	s := start(t, w, func(sp *engine.Spec) {
+		sp.Args = []string{"one", "two words"}
+		sp.Properties = map[string]string{
+			"spark.driver.memory":           "700m",
+			"spark.driver.extraJavaOptions": `-Dmine="a b" -XX:+UseG1GC`,
+			"spark.driver.extraLibraryPath": lib,
+			"spark.ui.enabled":              "true", // replaced
+			"spark.sql.shuffle.partitions":  "3",
+			"not.spark":                     "ignored",
+		}
+	})
+	system := "sc._jvm.System.getProperty"
+	s.want("print("+system+"('mine'))", "a b\n")
+	s.want("print("+system+"('java.library.path').split(':')[0])", lib+"\n")
+	s.want("print(sc._jvm.Runtime.getRuntime().maxMemory() >> 20)", "700\n")
+	s.want("print([b.getName() for b in sc._jvm.java.lang.management.ManagementFactory.getGarbageCollectorMXBeans()])", "G1")
+	s.want("print(sc.uiWebUrl, spark.conf.get('spark.sql.shuffle.partitions'), spark.conf.get('not.spark', 'unset'))", "None 3 unset\n")
+	s.want("import sys; print(sys.argv[1:])", "['one', 'two words']\n")
+	s.want("print(spark.conf.get('spark.app.id') == sc.applicationId, sc.master)", "True local[2]\n")
+}
+
+func TestDynamicPartitionOverwrite(t *testing.T) {
+	s := start(t, newWorld(t), func(sp *engine.Spec) {
+		sp.Properties = map[string]string{"spark.sql.sources.partitionOverwriteMode": "dynamic"}
+	})
+	s.want(`
+import os
+from pyspark.sql.functions import lit
+at = os.environ["HOME"] + "/table"
+def write(day, n):
+    spark.range(n).withColumn("day", lit(day)).write.mode("overwrite").partitionBy("day").parquet(at)
+write("a", 3); write("b", 5); write("a", 2)
+print(sorted((r.day, r["count"]) for r in spark.read.parquet(at).groupBy("day").count().collect()))
+`, "[('a', 2), ('b', 5)]\n")
+}
+
+func TestMissingJarSaysSo(t *testing.T) {
+	w := newWorld(t)
+	sp := spec()
+	sp.Properties = map[string]string{"spark.jars": "/nowhere/my.jar"}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	d, err := w.launcher(t).Launch(ctx, sp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Ready(ctx); err == nil || !strings.Contains(err.Error(), "/nowhere/my.jar") {
+		t.Errorf("Ready: %v, want the missing jar named", err)
+	}
+	if err := d.Remove(ctx); err != nil {
+		t.Error(err)
+	}
+}
