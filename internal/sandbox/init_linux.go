@@ -59,6 +59,9 @@ func mounts(cfg Config) error {
 				continue
 			}
 			fd, err := unix.Open(b.from, unix.O_PATH|unix.O_CLOEXEC, 0)
+			if errors.Is(err, unix.ENOENT) {
+				continue // gone since it was planned
+			}
 			if err != nil {
 				return fmt.Errorf("cannot open %q: %w", b.from, err)
 			}
@@ -77,7 +80,11 @@ func mounts(cfg Config) error {
 			return fmt.Errorf("cannot cover %q: %w", c.dir, err)
 		}
 		for _, b := range c.binds {
-			if err := show(files[b.from], b); err != nil {
+			fd, ok := files[b.from]
+			if !ok {
+				continue
+			}
+			if err := show(fd, b); err != nil {
 				return err
 			}
 		}

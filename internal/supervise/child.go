@@ -107,16 +107,6 @@ func (ch *child) signal(sig syscall.Signal) {
 	}
 }
 
-// gone says whether the child has been reaped.
-func (ch *child) gone() bool {
-	select {
-	case <-ch.done:
-		return true
-	default:
-		return false
-	}
-}
-
 // result returns exit status and signal of a child that is gone: -1 and the
 // signal's number, or the status and 0.
 func (ch *child) result() (code, sig int) {

@@ -94,7 +94,7 @@ func (p *pump) take(b []byte) {
 	if to == nil {
 		to = p.log
 	}
-	to.Write(b)
+	_, _ = to.Write(b) // spools and logs never fail
 }
 
 func (p *pump) drained(ended bool) {

@@ -75,7 +75,7 @@ func (s *Supervisor) serveConn(ctx context.Context, conn *net.UnixConn) {
 	}
 	conn.SetReadDeadline(time.Time{})
 	if code, text := s.admit(q); code != "" {
-		reply(conn, shim.Reply{Code: code, Text: text})
+		_ = reply(conn, shim.Reply{Code: code, Text: text})
 		return
 	}
 	defer s.left()
@@ -86,7 +86,7 @@ func (s *Supervisor) serveConn(ctx context.Context, conn *net.UnixConn) {
 		defer conn.Close()
 		wg.Go(func() {
 			var b [1]byte
-			conn.Read(b[:]) // returns when the server closes: it sends nothing more
+			_, _ = conn.Read(b[:]) // returns when the server closes: it sends nothing more
 			cancel()
 		})
 	}
@@ -175,7 +175,7 @@ func (s *Supervisor) answer(ctx context.Context, conn *net.UnixConn, q shim.Requ
 		r.Code, r.Text = shim.Bad, fmt.Sprintf("there is no operation %q", q.Op)
 	}
 	if ctx.Err() == nil {
-		reply(conn, r)
+		_ = reply(conn, r) // who does not listen has gone
 	}
 }
 
@@ -233,12 +233,12 @@ func (s *Supervisor) answerOutput(ctx context.Context, conn *net.UnixConn, q shi
 	c := s.cells[q.Cell]
 	s.mu.Unlock()
 	if c == nil {
-		reply(conn, shim.Reply{Code: shim.NoCell})
+		_ = reply(conn, shim.Reply{Code: shim.NoCell})
 		return
 	}
 	sp := c.spools[q.Stream]
 	if sp == nil || q.Offset < 0 {
-		reply(conn, shim.Reply{Code: shim.Bad, Text: fmt.Sprintf("there is no stream %q", q.Stream)})
+		_ = reply(conn, shim.Reply{Code: shim.Bad, Text: fmt.Sprintf("there is no stream %q", q.Stream)})
 		return
 	}
 	if reply(conn, shim.Reply{}) != nil {
@@ -260,7 +260,7 @@ func (s *Supervisor) answerOutput(ctx context.Context, conn *net.UnixConn, q shi
 
 // answerDial connects to a service and passes the socket.
 func (s *Supervisor) answerDial(ctx context.Context, conn *net.UnixConn, q shim.Request) {
-	fail := func(code shim.Code, text string) { reply(conn, shim.Reply{Code: code, Text: text}) }
+	fail := func(code shim.Code, text string) { _ = reply(conn, shim.Reply{Code: code, Text: text}) }
 	if q.Service != "connect" {
 		fail(shim.Bad, fmt.Sprintf("there is no service %q", q.Service))
 		return

@@ -82,13 +82,8 @@ func causeOf(e shim.Exit) string {
 		cause = "the driver ended"
 	}
 	// Of a start that failed without a word, the last line written says most.
-	if !e.Ready && !e.Asked && e.Process == "java" && len(e.Tail) > 0 && isPlain(cause) {
+	if !e.Ready && !e.Asked && len(e.Tail) > 0 && strings.Contains(cause, " ended with status ") {
 		cause += ": " + e.Tail[len(e.Tail)-1]
 	}
 	return cause
-}
-
-// isPlain says whether a cause is only that a process ended.
-func isPlain(cause string) bool {
-	return strings.HasPrefix(cause, "java ended with status")
 }

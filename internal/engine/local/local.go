@@ -151,18 +151,14 @@ func (l *Launcher) connectSocket(k engine.Key) string {
 	return filepath.Join(l.socketDir(k), "jvm", "connect.sock")
 }
 
-// handle is the Data of a Handle.
+// handle is the Data of a Handle, as newHandle writes it.
 type handle struct {
 	Version int    `json:"v"`
 	Epoch   uint64 `json:"epoch"`
 }
 
 func newHandle(k engine.Key, epoch uint64) engine.Handle {
-	data, err := json.Marshal(handle{Version: 1, Epoch: epoch})
-	if err != nil {
-		panic(err) // two integers always marshal
-	}
-	return engine.Handle{Key: k, Data: data, Epoch: epoch}
+	return engine.Handle{Key: k, Data: fmt.Appendf(nil, `{"v":1,"epoch":%d}`, epoch), Epoch: epoch}
 }
 
 // validKey says whether a key can name a directory and a socket of its own.

@@ -55,7 +55,7 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
 	if err != nil {
 		return err
 	}
-	defer socket.Close()
+	defer func() { _ = socket.Close() }() // the shim has its own
 	if err := writeFile(filepath.Join(dir, shim.SpecFile), s, -1); err != nil {
 		return fmt.Errorf("cannot write the session's spec: %w", err)
 	}
@@ -193,7 +193,7 @@ func bind(path string) (*net.UnixListener, error) {
 	}
 	socket.SetUnlinkOnClose(false) // the shim has it then
 	if err := os.Chmod(path, 0o600); err != nil {
-		socket.Close()
+		_ = socket.Close()
 		return nil, fmt.Errorf("cannot protect the shim's socket: %w", err)
 	}
 	return socket, nil
