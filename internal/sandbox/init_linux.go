@@ -111,6 +111,9 @@ func show(fd int, b bind) error {
 		}
 	}
 	if err := unix.Mount("/proc/self/fd/"+strconv.Itoa(fd), b.at, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		if unix.Fstat(fd, &st) == nil && st.Nlink == 0 {
+			return nil // removed since it was planned
+		}
 		return fmt.Errorf("cannot show %q: %w", b.at, err)
 	}
 	if b.write {
