@@ -28,6 +28,8 @@ func TestRefusedStartsCreateNothing(t *testing.T) {
 		"disabled workgroup": {session.Request{Workgroup: "off"}, fault.Invalid, "WorkGroup off is disabled."},
 		"notebook without version": {session.Request{Workgroup: "spark", Config: workgroup.EngineConfig{AdditionalConfigs: map[string]string{"NotebookId": "n"}}},
 			fault.Invalid, "NotebookVersion is required when NotebookId is provided."},
+		"version without notebook": {session.Request{Workgroup: "spark", NotebookVersion: "Athena notebook version 1"},
+			fault.Invalid, "NotebookId is required when NotebookVersion is provided."},
 		"other notebook version": {session.Request{Workgroup: "spark", NotebookVersion: "2"},
 			fault.Invalid, "NotebookVersion 2 is not valid. The only valid value is Athena notebook version 1."},
 		"coordinator on 3.5": {session.Request{Workgroup: "spark35", Config: workgroup.EngineConfig{CoordinatorDPUs: n(1)}},
@@ -73,11 +75,12 @@ func TestWorkgroupDefaultsAreMergedPerKey(t *testing.T) {
 			Engine: &workgroup.EngineConfig{
 				CoordinatorDPUs: n(1), MaxConcurrentDPUs: n(20),
 				SparkProperties: map[string]string{"spark.a": "workgroup", "spark.b": "workgroup", "ignored": "x"},
-				Classifications: []workgroup.Classification{{Name: "spark-defaults", Properties: map[string]string{"spark.c": "workgroup", "spark.d": "workgroup"}}},
+				Classifications: []workgroup.Classification{{Name: "spark-defaults", Properties: map[string]string{"spark.c": "workgroup", "spark.d": "workgroup", "spark.e": "workgroup"}}},
 			},
 			Monitoring: &workgroup.Monitoring{
 				CloudWatch: &workgroup.CloudWatchLogging{Enabled: true, LogGroup: &group},
-				Managed:    &workgroup.ManagedLogging{Enabled: true},
+				Managed:    &workgroup.ManagedLogging{Enabled: true, KMSKey: &group},
+				S3:         &workgroup.S3Logging{Enabled: true, LogLocation: &group},
 			},
 		}, workgroup.Tag{Key: "team", Value: "a"}, workgroup.Tag{Key: "cost", Value: "b"})
 		s := w.serve(t)
@@ -87,10 +90,10 @@ func TestWorkgroupDefaultsAreMergedPerKey(t *testing.T) {
 			r.ExecutionRole = role
 			r.Config = workgroup.EngineConfig{
 				MaxConcurrentDPUs: n(4),
-				SparkProperties:   map[string]string{"spark.b": "session"},
+				SparkProperties:   map[string]string{"spark.b": "session", "spark.e": "session"}, // the workgroup has spark.e among its defaults
 				Classifications:   []workgroup.Classification{{Name: "spark-defaults", Properties: map[string]string{"spark.d": "session"}}},
 			}
-			r.Monitoring = &workgroup.Monitoring{CloudWatch: &workgroup.CloudWatchLogging{Enabled: true, LogGroup: &group, StreamPrefix: &prefix}}
+			r.Monitoring = &workgroup.Monitoring{CloudWatch: &workgroup.CloudWatchLogging{Enabled: true, LogGroup: &group, StreamPrefix: &prefix}, S3: &workgroup.S3Logging{LogLocation: &prefix}}
 			r.Tags = []workgroup.Tag{{Key: "team", Value: "mine"}}
 		})
 		got, err := s.Get(t.Context(), root, made.ID)
@@ -99,18 +102,25 @@ func TestWorkgroupDefaultsAreMergedPerKey(t *testing.T) {
 		}
 		want := workgroup.EngineConfig{
 			CoordinatorDPUs: n(1), MaxConcurrentDPUs: n(4),
-			SparkProperties: map[string]string{"spark.a": "workgroup", "spark.b": "session", "ignored": "x"},
-			Classifications: []workgroup.Classification{{Name: "spark-defaults", Properties: map[string]string{"spark.c": "workgroup", "spark.d": "session"}}},
+			SparkProperties: map[string]string{"spark.a": "workgroup", "spark.b": "session", "spark.e": "session", "ignored": "x"},
+			Classifications: []workgroup.Classification{{Name: "spark-defaults", Properties: map[string]string{"spark.c": "workgroup", "spark.d": "session", "spark.e": "workgroup"}}},
 		}
 		if !reflect.DeepEqual(got.Config, want) {
 			t.Errorf("configuration %+v\nwant %+v", got.Config, want)
 		}
-		properties := map[string]string{"spark.a": "workgroup", "spark.b": "session", "spark.c": "workgroup", "spark.d": "session"}
+		properties := map[string]string{"spark.a": "workgroup", "spark.b": "session", "spark.c": "workgroup", "spark.d": "session", "spark.e": "session"}
 		if !reflect.DeepEqual(got.Properties, properties) {
 			t.Errorf("properties %v", got.Properties)
 		}
-		if got.ExecutionRole != role || got.Monitoring.CloudWatch.StreamPrefix != nil && *got.Monitoring.CloudWatch.StreamPrefix != "p" || got.Monitoring.Managed == nil {
-			t.Errorf("role %s, monitoring %+v", got.ExecutionRole, got.Monitoring)
+		if got.ExecutionRole != role {
+			t.Errorf("role %s", got.ExecutionRole)
+		}
+		monitoring := &workgroup.Monitoring{
+			CloudWatch: &workgroup.CloudWatchLogging{Enabled: true, LogGroup: &group, StreamPrefix: &prefix},
+			Managed:    &workgroup.ManagedLogging{Enabled: true, KMSKey: &group},
+		}
+		if !reflect.DeepEqual(got.Monitoring, monitoring) {
+			t.Errorf("monitoring %+v, want the session's over the workgroup's, without what is off", got.Monitoring)
 		}
 		tags, err := w.store.Tags(t.Context(), workgroup.Resource{Account: home.Account, Workgroup: "defaults", Session: made.ID})
 		if err != nil || !slices.Equal(tags, []workgroup.Tag{{Key: "cost", Value: "b"}, {Key: "team", Value: "mine"}}) {

@@ -127,6 +127,8 @@ func (in *Request) check(engine string) error {
 		return fault.Invalidf("NotebookVersion is required when NotebookId is provided.")
 	case in.NotebookVersion != "" && in.NotebookVersion != onlyNotebook:
 		return fault.Invalidf("NotebookVersion %s is not valid. The only valid value is %s.", in.NotebookVersion, onlyNotebook)
+	case in.NotebookVersion != "" && notebook == "":
+		return fault.Invalidf("NotebookId is required when NotebookVersion is provided.")
 	}
 	return nil
 }
@@ -175,7 +177,7 @@ func (m *Manager) creation(who access.Caller, in Request, w workgroup.Workgroup,
 		NotebookVersion: in.NotebookVersion,
 		NotebookID:      in.Config.AdditionalConfigs[notebookID],
 		Config:          config,
-		Properties:      sparkProperties(config),
+		Properties:      properties(w.Config.Engine, in.Config),
 		Monitoring:      mergeMonitoring(w.Config.Monitoring, in.Monitoring),
 		ExecutionRole:   in.ExecutionRole,
 		WorkingDir:      m.cfg.ResultLocation,
@@ -240,22 +242,33 @@ func mergeEngine(def *workgroup.EngineConfig, own workgroup.EngineConfig) workgr
 }
 
 // mergeMonitoring is the workgroup's monitoring with the session's over it,
-// destination by destination.
+// destination by destination, in the form it reads back in: one that the
+// session turns off is off, and gone like a workgroup's.
 func mergeMonitoring(def, own *workgroup.Monitoring) *workgroup.Monitoring {
 	switch {
-	case def == nil:
-		return own
 	case own == nil:
 		return def
+	case def == nil:
+		def = &workgroup.Monitoring{}
 	}
-	return &workgroup.Monitoring{
+	merged := &workgroup.Monitoring{
 		CloudWatch: first(own.CloudWatch, def.CloudWatch),
 		Managed:    first(own.Managed, def.Managed),
 		S3:         first(own.S3, def.S3),
 	}
+	return merged.Effective()
 }
 
-// sparkProperties are the properties that count: keys that start with
+// properties are the Spark properties of a session: the workgroup's with the
+// session's over them, whichever member each side wrote them in.
+func properties(def *workgroup.EngineConfig, own workgroup.EngineConfig) map[string]string {
+	if def == nil {
+		return sparkProperties(own)
+	}
+	return over(sparkProperties(*def), sparkProperties(own))
+}
+
+// sparkProperties are the properties of one side that count: keys that start with
 // "spark.", of SparkProperties and of the classification spark-defaults, which
 // wins (athena-spark facts §2.6).
 func sparkProperties(c workgroup.EngineConfig) map[string]string {

@@ -31,26 +31,32 @@ func EngineVersions() []EngineVersion {
 }
 
 // normalize brings a configuration into the form it reads back in: no engine
-// selected means AUTO; a log delivery that is off is gone, and managed logging
-// that is off has nothing but that (athena-spark facts §6).
+// selected means AUTO, and the monitoring as Effective says.
 func (c *Config) normalize() {
 	if c.SelectedEngine == "" {
 		c.SelectedEngine = EngineAuto
 	}
-	if c.Monitoring == nil {
-		return
+	c.Monitoring = c.Monitoring.Effective()
+}
+
+// Effective returns m in the form it reads back in, of a workgroup and of a
+// session (athena-spark facts §6): a log delivery that is off is gone, and
+// managed logging that is off has nothing but that. nil of nil.
+func (m *Monitoring) Effective() *Monitoring {
+	if m == nil {
+		return nil
 	}
-	m := *c.Monitoring
-	if m.CloudWatch != nil && !m.CloudWatch.Enabled {
-		m.CloudWatch = nil
+	e := *m
+	if e.CloudWatch != nil && !e.CloudWatch.Enabled {
+		e.CloudWatch = nil
 	}
-	if m.S3 != nil && !m.S3.Enabled {
-		m.S3 = nil
+	if e.S3 != nil && !e.S3.Enabled {
+		e.S3 = nil
 	}
-	if m.Managed != nil && !m.Managed.Enabled {
-		m.Managed = &ManagedLogging{}
+	if e.Managed != nil && !e.Managed.Enabled {
+		e.Managed = &ManagedLogging{}
 	}
-	c.Monitoring = &m
+	return &e
 }
 
 // check refuses what a workgroup cannot be configured with. Single members
