@@ -58,7 +58,7 @@ bench: build $(VENV)/ok
 
 ## lint, fmt: what the style rules say
 lint: $(LINT)
-	$(LINT) run ./...
+	$(LINT) run --allow-parallel-runners ./...
 
 fmt:
 	$$($(GO) env GOROOT)/bin/gofmt -w cmd internal bench test

@@ -63,7 +63,7 @@ processes=(./internal/supervise/... ./internal/engine/local/... ./internal/sandb
 mapfile -t pure < <("$GO" list ./internal/... ./cmd/... ./bench/... | grep -vE 'internal/(supervise|engine/local|sandbox|install|doctor)(/|$)')
 
 step "formatting" formatted
-step "lint" "$LINT" run ./...
+step "lint" "$LINT" run --allow-parallel-runners ./...
 step "generated data is current" "$GO" run ./internal/awsapi/modelgen -check
 step "cross-compiles" builds
 step "runtime" bin/glaux runtime install --dir build/runtime
