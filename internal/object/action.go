@@ -133,8 +133,8 @@ func (r rules) classify(method, bucket, key string, query url.Values) (target, *
 	t := target{bucket: bucket, key: key, query: url.Values{}}
 	table := r.bucket
 	switch {
-	case bucket == "":
-		table = nil
+	case bucket == "" || method == http.MethodHead:
+		table = nil // a HEAD is about the thing itself, whatever its query says
 	case key != "":
 		table = r.object
 	}
@@ -155,8 +155,10 @@ func (r rules) classify(method, bucket, key string, query url.Values) (target, *
 	refused := fail("MethodNotAllowed", "The specified method is not allowed against this resource.")
 	if len(subs) == 1 {
 		t.sub = subs[0]
-		if method == http.MethodHead {
-			method = http.MethodGet
+		if t.sub == "uploadId" && t.query.Get("uploadId") == "" {
+			// Some stores take it for a request without the parameter, which
+			// is another action.
+			return t, fail("NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.")
 		}
 		if t.action = table[t.sub][method]; t.action == "" {
 			return t, refused

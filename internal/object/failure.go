@@ -36,7 +36,7 @@ func statusOf(code string) int {
 	switch code {
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed":
 		return http.StatusForbidden
-	case "NoSuchBucket", "NoSuchKey":
+	case "NoSuchBucket", "NoSuchKey", "NoSuchUpload":
 		return http.StatusNotFound
 	case "MethodNotAllowed":
 		return http.StatusMethodNotAllowed

@@ -49,8 +49,12 @@ func oldSignature(g *Gateway, r *http.Request, query url.Values) (access.Caller,
 	if time.Now().After(time.Unix(until, 0)) {
 		return access.Caller{}, fail("AccessDenied", "Request has expired")
 	}
+	amz, ok := amzHeaders(r, query)
+	if !ok {
+		return access.Caller{}, fail("InvalidRequest", "A header that begins with x-amz- is given twice.")
+	}
 	mac := hmac.New(sha1.New, []byte(secret))
-	mac.Write([]byte(g.oldText(r, query, expires)))
+	mac.Write([]byte(g.oldText(r, query, amz, expires)))
 	if got, err := base64.StdEncoding.DecodeString(signature); err != nil || !hmac.Equal(got, mac.Sum(nil)) {
 		return access.Caller{}, fail("SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided. Check your key and signing method.")
 	}
@@ -60,21 +64,31 @@ func oldSignature(g *Gateway, r *http.Request, query url.Values) (access.Caller,
 	return who, nil
 }
 
-// oldText returns the text that the older signature is made over.
-func (g *Gateway) oldText(r *http.Request, query url.Values, expires string) string {
-	var b strings.Builder
-	b.WriteString(r.Method + "\n" + r.Header.Get("Content-Md5") + "\n" + r.Header.Get("Content-Type") + "\n" + expires + "\n")
+// amzHeaders returns the x-amz- headers of a request by their names in lower
+// case, those included that SDKs move to the query. It reports false when one
+// is given in two places, of which one could be signed and the other obeyed.
+func amzHeaders(r *http.Request, query url.Values) (map[string]string, bool) {
 	amz := map[string]string{}
 	for name, values := range r.Header {
 		if strings.HasPrefix(name, "X-Amz-") {
 			amz[strings.ToLower(name)] = strings.Join(values, ",")
 		}
 	}
-	for name, values := range query { // SDKs move headers there
+	for name, values := range query {
 		if low := strings.ToLower(name); strings.HasPrefix(low, "x-amz-") {
-			amz[low] = strings.Join(values, ",")
+			if _, twice := amz[low]; twice || len(values) > 1 {
+				return nil, false
+			}
+			amz[low] = values[0]
 		}
 	}
+	return amz, true
+}
+
+// oldText returns the text that the older signature is made over.
+func (g *Gateway) oldText(r *http.Request, query url.Values, amz map[string]string, expires string) string {
+	var b strings.Builder
+	b.WriteString(r.Method + "\n" + r.Header.Get("Content-Md5") + "\n" + r.Header.Get("Content-Type") + "\n" + expires + "\n")
 	names := make([]string, 0, len(amz))
 	for name := range amz {
 		names = append(names, name)

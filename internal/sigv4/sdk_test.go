@@ -256,6 +256,7 @@ func TestRefusals(t *testing.T) {
 			return s[:i] + "20010101" + s[i+8:]
 		}), sigv4.WrongScope, sigv4.CodeInvalid, "Date in Credential scope does not match"},
 		"host not signed":    {replace("host;", ""), sigv4.UnsignedHeader, sigv4.CodeInvalid, "'Host' or ':authority' must be a 'SignedHeader'"},
+		"target not signed":  {replace(";x-amz-target", ""), sigv4.UnsignedHeader, sigv4.CodeInvalid, "'X-Amz-Target' must be a 'SignedHeader'"},
 		"changed header":     {func(r *http.Request) { r.Header.Set("X-Amz-Target", "AmazonAthena.DeleteWorkGroup") }, sigv4.Mismatch, sigv4.CodeInvalid, sigv4.MismatchText},
 		"missing header":     {func(r *http.Request) { r.Header.Del("X-Amz-Target") }, sigv4.Mismatch, sigv4.CodeInvalid, sigv4.MismatchText},
 		"changed host":       {func(r *http.Request) { r.Host = "other" }, sigv4.Mismatch, sigv4.CodeInvalid, sigv4.MismatchText},

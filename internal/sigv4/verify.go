@@ -167,12 +167,16 @@ func (s *Signature) checkTime(now time.Time, service string) error {
 }
 
 // checkCovered finds headers that have to be signed and are not: Host always,
-// for S3 everything that starts with x-amz-.
+// X-Amz-Target because it says what the request does, and for S3 everything
+// that starts with x-amz-.
 func (s *Signature) checkCovered(r *http.Request, service string) error {
 	if _, ok := slices.BinarySearch(s.headers, "host"); !ok {
 		return invalid(UnsignedHeader, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	if service != S3 {
+		if _, ok := slices.BinarySearch(s.headers, "x-amz-target"); !ok && len(r.Header["X-Amz-Target"]) > 0 {
+			return invalid(UnsignedHeader, "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.")
+		}
 		return nil
 	}
 	for name := range r.Header {
