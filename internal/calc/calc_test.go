@@ -284,6 +284,40 @@ func TestObjectStoreThatIsDown(t *testing.T) {
 	})
 }
 
+func TestObjectStoreThatRefusesFailsTheCalculationAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		id := s.idle(t).ID
+		w.objects.setRefused("the bucket does not exist")
+		c := s.start(t, id, "out a")
+		synctest.Wait()
+		c = s.want(t, c.ID, calc.Failed)
+		want := "The result could not be written to " + c.WorkingDir + ": the bucket does not exist."
+		if c.Reason != want || c.StdoutURI != "" {
+			t.Errorf("reason %q, want %q; stdout %q", c.Reason, want, c.StdoutURI)
+		}
+		s.wantSession(t, id, "IDLE")
+	})
+}
+
+func TestStopEndsTheWaitForTheObjectStore(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		id := s.idle(t).ID
+		w.objects.setDown(true)
+		c := s.start(t, id, "out a")
+		sleep(time.Minute)
+		if _, err := s.calcs.Stop(t.Context(), root, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		sleep(time.Second)
+		if c = s.want(t, c.ID, calc.Canceled); !strings.HasPrefix(c.Reason, "The calculation was stopped on request. Its result could not be written to s3://results/spark/") {
+			t.Errorf("reason %q", c.Reason)
+		}
+		s.wantSession(t, id, "IDLE")
+	})
+}
+
 func TestMetadataStoreThatIsDown(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t)
@@ -399,7 +433,7 @@ func TestTruncatedOutputSaysSo(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.machine.OnCell = func(engine.Key, engine.Cell) enginetest.Script {
 			return enginetest.Script{
-				Stdout: "abc", Displays: []string{`{"text/plain":"1"}`, `{"text/pl`},
+				Stdout: "abc\n[7 bytes were dropped]\n", Displays: []string{`{"text/plain":"1"}`, `{"text/pl`},
 				Truncated: map[engine.Stream]int64{engine.Stdout: 7, engine.Displays: 9, engine.Stderr: 0},
 			}
 		}
@@ -407,7 +441,7 @@ func TestTruncatedOutputSaysSo(t *testing.T) {
 		c := s.start(t, s.idle(t).ID, "")
 		synctest.Wait()
 		c = s.want(t, c.ID, calc.Completed)
-		if got := w.objects.read(t, c.StdoutURI); got != "abc\n[output truncated: the 7 bytes that follow were not kept]\n" {
+		if got := w.objects.read(t, c.StdoutURI); got != "abc\n[7 bytes were dropped]\n" { // said once, by the driver
 			t.Errorf("stdout %q", got)
 		}
 		// The fake ends every display with a newline, so the cut one counts as whole there.

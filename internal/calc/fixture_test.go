@@ -27,6 +27,7 @@ type objects struct {
 	mu   sync.Mutex
 	all  map[string]string
 	down bool
+	why  string // what Put is refused for; empty: it is not
 	puts int
 }
 
@@ -42,6 +43,9 @@ func (o *objects) Put(_ context.Context, in calc.Object) error {
 	defer o.mu.Unlock()
 	if o.down {
 		return errors.New("object store is down")
+	}
+	if o.why != "" {
+		return &calc.RefusedError{Why: o.why, Err: errors.New("no such bucket")}
 	}
 	o.puts++
 	o.all[in.URI] = string(b)
@@ -62,6 +66,12 @@ func (o *objects) setDown(down bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.down = down
+}
+
+func (o *objects) setRefused(why string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.why = why
 }
 
 func (o *objects) read(t *testing.T, uri string) string {

@@ -16,7 +16,7 @@ import (
 	"glaux/internal/session"
 )
 
-// Times within a calculation's life.
+// Times within a calculation's life, and a number.
 const (
 	// settleFor is how long a calculation may run before its row says so.
 	settleFor = 50 * time.Millisecond
@@ -27,6 +27,9 @@ const (
 	// readersMay is how long the output of an ended calculation is kept in the
 	// driver for those who still follow it.
 	readersMay = time.Minute
+	// leftovers is how many of the last calculations a server that has just
+	// started has a look at; an earlier one may have left something of them.
+	leftovers = 200
 )
 
 // Config is what a Manager stands on. Fields without a default are required.
@@ -63,11 +66,24 @@ type Sessions interface {
 // Objects is where results are kept. Its methods are safe for concurrent use.
 type Objects interface {
 	// Put writes one object and replaces what is there. Nothing of it can be
-	// read before all of it can.
+	// read before all of it can. The error wraps a *RefusedError where trying
+	// again does not help.
 	Put(ctx context.Context, o Object) error
 	// Get reads an object from offset to its end.
 	Get(ctx context.Context, uri string, offset int64) (io.ReadCloser, error)
 }
+
+// RefusedError says that an object store will not take an object.
+type RefusedError struct {
+	Why string // for people, such as "the bucket does not exist"
+	Err error
+}
+
+// Error says why.
+func (e *RefusedError) Error() string { return e.Why + ": " + e.Err.Error() }
+
+// Unwrap returns what the store said.
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // Object is one object to write.
 type Object struct {
@@ -151,6 +167,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	var serving sync.WaitGroup
 	defer serving.Wait()
+	serving.Go(func() { m.discardLeftovers(ctx) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -194,6 +211,33 @@ func (m *Manager) recover(ctx context.Context) error {
 	}
 	close(m.recovered)
 	return nil
+}
+
+// discardLeftovers drops what drivers keep of calculations whose end an
+// earlier server recorded, but which it did not live to discard. Those are
+// among the last that ended before it went.
+func (m *Manager) discardLeftovers(ctx context.Context) {
+	ended, err := m.cfg.Store.Calculations(ctx, Query{States: []State{Completed, Failed, Canceled}, Limit: leftovers})
+	if err != nil {
+		m.cfg.Log.WarnContext(ctx, "cannot look for what is left of ended calculations", "err", err)
+		return
+	}
+	for i := range ended {
+		s, err := m.cfg.Sessions.Session(ctx, ended[i].Session)
+		if err != nil || s.State == session.Ended {
+			continue // with its session, all of it goes
+		}
+		r, err := m.cfg.Sessions.Runner(ctx, s.Key)
+		if err == nil {
+			err = r.Discard(ctx, engine.CellID(ended[i].ID))
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !errors.Is(err, engine.ErrGone) && !errors.Is(err, engine.ErrNoCell):
+			m.cfg.Log.WarnContext(ctx, "cannot discard what is kept of an ended cell", "calculation", ended[i].ID, "err", err)
+		}
+	}
 }
 
 // begin makes the manager look after a calculation, unless it does already.

@@ -153,3 +153,28 @@ func TestRunStartsAndStops(t *testing.T) {
 		}
 	})
 }
+
+func TestNextServerDiscardsWhatTheLastOneDidNot(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		live, ended := s.idle(t).ID, s.idle(t).ID
+		left := engine.CellID(s.start(t, live, "out a").ID)
+		gone := engine.CellID(s.start(t, ended, "out a").ID)
+		synctest.Wait()
+		if _, err := s.sessions.Terminate(t.Context(), root, ended); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		s.stop()
+		w.mu.Lock()
+		clear(w.over) // as if it had been killed before it discarded them
+		w.mu.Unlock()
+		s = w.serve(t)
+		synctest.Wait()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.over[left] || w.over[gone] {
+			t.Errorf("discarded: %v, want that of the live session alone", w.over)
+		}
+	})
+}

@@ -45,23 +45,15 @@ func (m *Manager) put(ctx context.Context, r engine.Runner, j *job, res engine.C
 	return g.Wait()
 }
 
-// putText writes stdout or stderr: the bytes as they were written, and a line
-// that says so where some are missing.
+// putText writes stdout or stderr: the bytes as they were written. Where some
+// are missing, the stream itself ends with a line that says so.
 func (m *Manager) putText(ctx context.Context, r engine.Runner, j *job, res engine.CellResult, s engine.Stream, name string) error {
 	text, err := open(ctx, r, j.cell.ID, s, res.Sizes[s])
 	if err != nil {
 		return err
 	}
 	defer text.Close()
-	return m.cfg.Objects.Put(ctx, j.place.object(name, "text/plain; charset=utf-8", text.then(mark(res.Truncated[s]))))
-}
-
-// mark is the line that ends a text of which n bytes are missing.
-func mark(n int64) []byte {
-	if n <= 0 {
-		return nil
-	}
-	return fmt.Appendf(nil, "\n[output truncated: the %d bytes that follow were not kept]\n", n)
+	return m.cfg.Objects.Put(ctx, j.place.object(name, "text/plain; charset=utf-8", text))
 }
 
 // document is the result object around its outputs.

@@ -196,30 +196,13 @@ func (m *Manager) finish(ctx context.Context, r engine.Runner, j *job, res engin
 	if res.Outcome == engine.Lost && res.Error == nil {
 		m.awaitEnd(ctx, j.session)
 	}
-	broken := "" // why the result cannot be kept
-	for n := 0; ; n++ {
-		err := m.put(ctx, r, j, res)
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if n == 0 {
-			m.cfg.Log.WarnContext(ctx, "cannot write a result, trying again", "calculation", j.id, "err", err)
-		}
-		if time.Now().After(giveUp) {
-			m.cfg.Log.ErrorContext(ctx, "cannot write a result, giving up", "calculation", j.id, "err", err)
-			broken = fmt.Sprintf("The result could not be written to %s within %s: the object store refused it.", j.place.dir, m.cfg.FinishTimeout)
-			break
-		}
-		if err := pause(ctx, retryEvery); err != nil {
-			return err
-		}
+	broken, err := m.keep(ctx, r, j, res, giveUp)
+	if err != nil {
+		return err
 	}
 	kept := time.Now()
 	tasks := m.cfg.Sessions.Tasks(j.session, j.cell.ID)
-	err := m.retry(ctx, "record the end of a calculation", func() error {
+	err = m.retry(ctx, "record the end of a calculation", func() error {
 		late := broken
 		if late == "" && time.Now().After(giveUp) {
 			late = fmt.Sprintf("The result could not be recorded within %s: the metadata store did not answer.", m.cfg.FinishTimeout)
@@ -238,6 +221,46 @@ func (m *Manager) finish(ctx context.Context, r engine.Runner, j *job, res engin
 	m.cfg.Log.DebugContext(ctx, "calculation ended", "calculation", j.id, "outcome", string(res.Outcome), "run", res.Run,
 		"since_begin", began.Sub(j.created), "putting", kept.Sub(began), "recording", time.Since(kept))
 	return err
+}
+
+// keep puts the result, trying again until giveUp, until that cannot help, or
+// until the calculation is stopped. broken is why the result is not kept; the
+// error is that of ctx.
+func (m *Manager) keep(ctx context.Context, r engine.Runner, j *job, res engine.CellResult, giveUp time.Time) (broken string, err error) {
+	stop := j.cancel
+	if res.Outcome == engine.Cancelled {
+		stop = nil // it was stopped before, and that much is to be kept
+	}
+	for n := 0; ; n++ {
+		err := m.put(ctx, r, j, res)
+		if err == nil {
+			return "", nil
+		}
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		if refused, ok := errors.AsType[*RefusedError](err); ok {
+			m.cfg.Log.WarnContext(ctx, "cannot write a result", "calculation", j.id, "err", err)
+			return fmt.Sprintf("The result could not be written to %s: %s.", j.place.dir, refused.Why), nil
+		}
+		if n == 0 {
+			m.cfg.Log.WarnContext(ctx, "cannot write a result, trying again", "calculation", j.id, "err", err)
+		}
+		if time.Now().After(giveUp) {
+			m.cfg.Log.ErrorContext(ctx, "cannot write a result, giving up", "calculation", j.id, "err", err)
+			return fmt.Sprintf("The result could not be written to %s within %s: the object store did not take it.", j.place.dir, m.cfg.FinishTimeout), nil
+		}
+		again := time.NewTimer(retryEvery)
+		select {
+		case <-again.C:
+		case <-stop:
+			again.Stop()
+			return fmt.Sprintf("The calculation was stopped on request. Its result could not be written to %s: the object store does not take it.", j.place.dir), nil
+		case <-ctx.Done():
+			again.Stop()
+			return "", ctx.Err()
+		}
+	}
 }
 
 // end writes the end of a calculation into its row and its session's.

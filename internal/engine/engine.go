@@ -176,7 +176,7 @@ type CellResult struct {
 	Run       time.Duration // measured on a monotonic clock
 	Error     *CellError    // set when Outcome is Failed; may be set for Cancelled and Lost
 	Sizes     map[Stream]int64
-	Truncated map[Stream]int64 // bytes dropped beyond the cap, per stream
+	Truncated map[Stream]int64 // bytes dropped beyond the cap, per stream; stdout and stderr then end with a line that says so
 }
 
 // CellError is an exception that user code raised.

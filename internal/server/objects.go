@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,7 +58,7 @@ func (s *Server) wireStorage(authority *access.Authority) (*storage, error) {
 	}
 	st.gateway, err = object.NewGateway(object.GatewayConfig{
 		Upstream: up, Auth: authority, Decider: authority, Log: s.log,
-		Account: s.cfg.Account, Region: s.cfg.Region, Hosts: []string{s.cfg.Listen},
+		Account: s.cfg.Account, Region: s.cfg.Region, Hosts: append([]string{s.cfg.Listen}, s.cfg.S3.Hosts...),
 		Observe: s.meter.observeObject,
 	})
 	return st, err
@@ -99,10 +100,10 @@ type results struct {
 func (r results) Put(ctx context.Context, o calc.Object) error {
 	to, err := object.ParseURI(o.URI)
 	if err != nil {
-		return err
+		return &calc.RefusedError{Why: "it is no location of an object", Err: err}
 	}
 	if body, ok := o.Body.(io.ReadSeeker); ok {
-		return r.client.Put(ctx, to, body, o.Size, o.ContentType)
+		return refused(r.client.Put(ctx, to, body, o.Size, o.ContentType))
 	}
 	f, err := os.CreateTemp(r.spill, "result-*")
 	if err != nil {
@@ -117,7 +118,18 @@ func (r results) Put(ctx context.Context, o calc.Object) error {
 	if n != o.Size {
 		return fmt.Errorf("cannot write %s: its body has %d bytes, not %d", o.URI, n, o.Size)
 	}
-	return r.client.Put(ctx, to, f, n, o.ContentType)
+	return refused(r.client.Put(ctx, to, f, n, o.ContentType))
+}
+
+// refused marks the errors of a write that come again however often it is tried.
+func refused(err error) error {
+	switch {
+	case errors.Is(err, object.ErrNotFound):
+		return &calc.RefusedError{Why: "the bucket does not exist", Err: err}
+	case errors.Is(err, object.ErrDenied):
+		return &calc.RefusedError{Why: "the object store denies access", Err: err}
+	}
+	return err
 }
 
 // Get reads an object from offset to its end.
@@ -126,15 +138,7 @@ func (r results) Get(ctx context.Context, uri string, offset int64) (io.ReadClos
 	if err != nil {
 		return nil, err
 	}
-	body, _, err := r.client.Get(ctx, from)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := io.CopyN(io.Discard, body, offset); err != nil && offset > 0 {
-		body.Close()
-		return nil, fmt.Errorf("cannot read %s from byte %d: %w", uri, offset, err)
-	}
-	return body, nil
+	return r.client.GetFrom(ctx, from, offset)
 }
 
 // observeObject counts a finished S3 request.

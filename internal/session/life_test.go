@@ -69,6 +69,47 @@ func TestIdleSessionExpires(t *testing.T) {
 	})
 }
 
+func TestClockThatIsSetEndsNoSession(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		forth, back := s.start(t), s.start(t)
+		sleep(time.Minute)
+		// What a clock that is set looks like: the row says another time than
+		// the one that has passed.
+		for key, by := range map[session.Key]time.Duration{forth.Key: -24 * time.Hour, back.Key: 24 * time.Hour} {
+			_, err := w.store.UpdateSession(t.Context(), key, func(s *session.Session) error {
+				s.IdleSince = s.IdleSince.Add(by)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		sleep(18 * time.Minute)
+		s.want(t, forth.ID, "IDLE")
+		s.want(t, back.ID, "IDLE")
+		sleep(3 * time.Minute)
+		s.want(t, forth.ID, "TERMINATED")
+		s.want(t, back.ID, "TERMINATED")
+	})
+}
+
+func TestReasonOfAProcessThatEndedIsSaidOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		made := s.start(t)
+		synctest.Wait()
+		w.machine.SetResponsive(made.Key, false, "python was ended by signal 9 (killed)")
+		synctest.Wait()
+		w.machine.Crash(made.Key, engine.Exit{Signal: 9, Code: -1, Process: "python", Tail: []string{"last"}})
+		synctest.Wait()
+		want := "The session crashed: the python process was killed with signal 9 (killed); last lines of stderr:\nlast"
+		if got := s.want(t, made.ID, "FAILED"); got.Reason != want {
+			t.Errorf("reason %q, want %q", got.Reason, want)
+		}
+	})
+}
+
 func TestCrashIsNoticedAndSaysWhatHappened(t *testing.T) {
 	for name, c := range map[string]struct {
 		exit   engine.Exit

@@ -32,8 +32,8 @@ func (v *serving) verdict(x engine.Exit) ending {
 	case x.Asked:
 		return ending{Asked, "The session was ended from outside the service."}
 	}
-	if v.s.State == Degraded && v.s.Reason != "" && !x.Memory {
-		// What it was judged for says more than what else it wrote.
+	if v.s.State == Degraded && v.s.Reason != "" && !x.Memory && !strings.HasPrefix(v.s.Reason, x.Process+" ") {
+		// Unless it was for this very end: what it was judged for says more than what else it wrote.
 		x.Tail = nil
 		return ending{Crashed, "The session crashed: " + v.s.Reason + ". Then " + reasonExit(x)}
 	}

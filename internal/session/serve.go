@@ -28,6 +28,7 @@ type serving struct {
 	shown    []engine.Executor  // as the driver last showed them and the row has them
 	failure  *engine.StartError // why the driver did not become ready
 	told     bool               // Ready has returned
+	stood    standing           // how long the state that judge is about has lasted
 }
 
 // exit is what Wait returned.
@@ -177,6 +178,7 @@ func (v *serving) serveDriver(ctx context.Context) bool {
 
 	start := time.NewTimer(v.m.cfg.StartTimeout)
 	defer start.Stop()
+	v.stood.begin(v.s, time.Now())
 	check := time.NewTimer(v.due())
 	defer check.Stop()
 	stop := func() {
@@ -386,43 +388,6 @@ func (v *serving) lastWord(ctx context.Context, ready <-chan error) {
 	case <-moment.C:
 	case <-ctx.Done():
 	}
-}
-
-// due is how long until judge has something to decide.
-func (v *serving) due() time.Duration {
-	switch v.s.State {
-	case Idle:
-		return time.Until(v.s.IdleSince.Add(v.s.IdleTimeout))
-	case Degraded:
-		return time.Until(v.s.Changed.Add(v.m.cfg.DegradedTimeout))
-	case Queued, Launching, Started, Busy, Stopping, Ended:
-	}
-	// Whatever happens meanwhile, no idle time can be over earlier: it would
-	// begin after now. So nothing has to wake this goroutine.
-	return min(v.s.IdleTimeout, v.m.cfg.DegradedTimeout)
-}
-
-// judge ends a session that was idle, or did not answer, for too long. The row
-// decides: calculations move it without this goroutine.
-func (v *serving) judge() bool {
-	now := time.Now()
-	due := false
-	ok := v.save(func(s *Session) error {
-		due = true
-		switch {
-		case s.State == Idle && !now.Before(s.IdleSince.Add(s.IdleTimeout)):
-			return s.Move(TimedOut, now, Expired, fmt.Sprintf("The session was idle for %s.", minutes(s.IdleTimeout)))
-		case s.State == Degraded && !now.Before(s.Changed.Add(v.m.cfg.DegradedTimeout)):
-			return s.Move(Stop, now, Crashed, fmt.Sprintf("The interpreter did not answer for %s.", minutes(v.m.cfg.DegradedTimeout)))
-		}
-		due = false
-		v.s = *s
-		return errNotDue
-	})
-	if ok && due {
-		v.m.cfg.Log.InfoContext(v.work, "ending session", "session", string(v.e.key), "reason", v.s.Reason)
-	}
-	return ok
 }
 
 // end records the end, trying until that works, and reports whether it is recorded.

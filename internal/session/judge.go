@@ -1,0 +1,90 @@
+package session
+
+import (
+	"fmt"
+	"time"
+)
+
+// judgeEvery is how often a session is looked at for an idle time, or a
+// silence, that is over. Calculations move it without the goroutine that looks
+// after it, so it is also how far a jump of the clock can move such an end.
+const judgeEvery = 10 * time.Second
+
+// standing measures how long a session has been Idle or Degraded on the
+// monotonic clock: a clock that is set does not end sessions, or keep them.
+type standing struct {
+	state  State
+	since  time.Time     // as the row has it
+	seen   time.Time     // when it was first seen here
+	before time.Duration // how long it had lasted then
+	looked time.Time     // when the row was last looked at; zero: never
+}
+
+// begin starts the measurement of a session that is taken over: how long it
+// has been in its state only the clock on the wall knows.
+func (g *standing) begin(s Session, now time.Time) {
+	g.elapsed(s, now)
+	g.looked = now
+}
+
+// elapsed is how long s has been in its state, now, which has a monotonic part.
+func (g *standing) elapsed(s Session, now time.Time) time.Duration {
+	since := s.Changed
+	if s.State == Idle {
+		since = s.IdleSince
+	}
+	if g.state != s.State || !g.since.Equal(since) {
+		before := max(0, now.Sub(since))
+		if !g.looked.IsZero() {
+			before = min(before, now.Sub(g.looked)) // it was not so at the last look
+		}
+		g.state, g.since, g.seen, g.before = s.State, since, now, before
+	}
+	return g.before + now.Sub(g.seen)
+}
+
+// limit is how long the session may stay in its state; zero: for ever.
+func (v *serving) limit(s Session) time.Duration {
+	switch s.State {
+	case Idle:
+		return s.IdleTimeout
+	case Degraded:
+		return v.m.cfg.DegradedTimeout
+	case Queued, Launching, Started, Busy, Stopping, Ended:
+	}
+	return 0
+}
+
+// due is how long until judge has to look again.
+func (v *serving) due() time.Duration {
+	most := v.limit(v.s)
+	if most == 0 {
+		return judgeEvery
+	}
+	return max(0, min(judgeEvery, most-v.stood.elapsed(v.s, time.Now())))
+}
+
+// judge ends a session that was idle, or did not answer, for too long. The row
+// decides: calculations move it without this goroutine.
+func (v *serving) judge() bool {
+	now := time.Now()
+	due := false
+	ok := v.save(func(s *Session) error {
+		due = false
+		most := v.limit(*s)
+		if lasted := v.stood.elapsed(*s, now); most > 0 && lasted >= most {
+			due = true
+			if s.State == Idle {
+				return s.Move(TimedOut, now, Expired, fmt.Sprintf("The session was idle for %s.", minutes(most)))
+			}
+			return s.Move(Stop, now, Crashed, fmt.Sprintf("The interpreter did not answer for %s.", minutes(most)))
+		}
+		v.s = *s
+		return errNotDue
+	})
+	v.stood.looked = now
+	if ok && due {
+		v.m.cfg.Log.InfoContext(v.work, "ending session", "session", string(v.e.key), "reason", v.s.Reason)
+	}
+	return ok
+}
