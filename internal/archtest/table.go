@@ -56,7 +56,7 @@ var allowed = []row{
 	{"stsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"ui", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"install", join(layer0, layer1)},
-	{"doctor", join(layer0, layer1)},
+	{"doctor", join(layer0, layer1, []string{"install"})}, // it looks at what install made
 
 	{"server", []string{"*"}},
 	{"archtest", nil},
