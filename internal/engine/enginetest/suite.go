@@ -421,7 +421,12 @@ func interruptStubborn(b *bench) {
 		})
 	}()
 	<-begun
-	id := b.run(r, b.d.Print("begun"), b.d.Stubborn(), b.d.Forever())
+	id := b.run(r, b.d.Stubborn(), b.d.Print("begun"), b.d.Forever())
+	rd, err := r.Output(b.ctx, id, engine.Stdout, 0)
+	b.check(err, "Output")
+	defer rd.Close()
+	_, err = io.ReadFull(rd, make([]byte, 6))
+	b.check(err, "wait for the cell to ignore interrupts")
 	asked := time.Now()
 	b.check(r.Interrupt(b.ctx, id), "Interrupt")
 	b.result(r, id, engine.Cancelled)
