@@ -258,8 +258,12 @@ func (m *Manager) begin(c Calculation, s session.Session) {
 		settled: make(chan struct{}),
 		left:    make(chan struct{}, 1),
 	}
-	if c.State == Canceling {
+	switch c.State {
+	case Canceling:
 		poke(j.cancel)
+	case Running: // under an earlier server; since when exactly only the driver knows
+		j.begun = j.created.Add(-max(0, j.created.Sub(c.Submitted)))
+	case Creating, Created, Queued, Completed, Failed, Canceled:
 	}
 	m.jobs[c.ID] = j
 	m.queue = append(m.queue, j)

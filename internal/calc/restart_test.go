@@ -66,6 +66,9 @@ func TestRestart(t *testing.T) {
 				}
 				if c.want == calc.Running {
 					s.wantSession(t, id, "BUSY")
+					if want := 2*time.Minute + 7*time.Second; got.Run != want || got.DPUMillis != want.Milliseconds() {
+						t.Errorf("ran %s, %d DPU ms, want what it ran before the restart too", got.Run, got.DPUMillis)
+					}
 				} else if s.sessionState(t, id) == "IDLE" {
 					next := s.start(t, id, "out next")
 					synctest.Wait()
@@ -169,7 +172,7 @@ func TestNextServerDiscardsWhatTheLastOneDidNot(t *testing.T) {
 		w.mu.Lock()
 		clear(w.over) // as if it had been killed before it discarded them
 		w.mu.Unlock()
-		s = w.serve(t)
+		w.serve(t)
 		synctest.Wait()
 		w.mu.Lock()
 		defer w.mu.Unlock()
