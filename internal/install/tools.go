@@ -36,6 +36,7 @@ func (j javaInfo) flags() []string {
 		// Map the archive at its own address: sessions share its pages.
 		"-XX:+UnlockDiagnosticVMOptions", "-XX:ArchiveRelocationMode=0",
 		"-Dlog4j2.disableJmx=true",
+		"-XX:-UsePerfData", // a file in /tmp for tools that nobody attaches
 	)
 }
 

@@ -65,6 +65,10 @@ func defaults(spec engine.Spec, at place) map[string]string {
 		"spark.sql.execution.arrow.pyspark.enabled":          "true",
 		"spark.sql.execution.arrow.pyspark.fallback.enabled": "true",
 
+		// Uploads are buffered there; the default is one directory in /tmp for all
+		// sessions, which only the first session's uid could write.
+		"spark.hadoop.hadoop.tmp.dir": filepath.Join(at.work, "tmp", "hadoop"),
+
 		"spark.hadoop.fs.s3a.endpoint":                   at.endpoint,
 		"spark.hadoop.fs.s3a.endpoint.region":            spec.Region,
 		"spark.hadoop.fs.s3a.path.style.access":          "true",
