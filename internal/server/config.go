@@ -23,9 +23,10 @@ type Config struct {
 	// pages. Port 0 takes a free one; then no other listener takes a fixed
 	// port either, unless it is given.
 	Listen string `help:"Address of the API and of S3." default:"127.0.0.1:4580" placeholder:"HOST:PORT" yaml:"listen"`
-	// MetricsListen is the TCP address of /metrics. Empty: 127.0.0.1:4581, or
-	// a free port when Listen asks for one. "off": not served.
-	MetricsListen string `help:"Address of /metrics; 'off' for none." placeholder:"HOST:PORT" yaml:"metrics-listen"`
+	// MetricsListen is the TCP address of /metrics, which asks for no
+	// signature and so must be a loopback one. Empty: 127.0.0.1:4581, or a
+	// free port when Listen asks for one. "off": not served.
+	MetricsListen string `help:"Loopback address of /metrics; 'off' for none." placeholder:"HOST:PORT" yaml:"metrics-listen"`
 	// DataDir holds everything that must survive: metadata, keys, objects,
 	// spools. One server at a time uses it. Empty: $XDG_DATA_HOME/glaux.
 	DataDir string `help:"Where everything is kept (default: $$XDG_DATA_HOME/glaux or ~/.local/share/glaux)." placeholder:"DIR" yaml:"data-dir"`
@@ -73,6 +74,10 @@ type Config struct {
 	// as one of its own. An ordinary user's sessions run as that user.
 	SessionUIDs int `name:"session-uids" help:"First of the user ids that sessions run as when the server is root." default:"200000" yaml:"session-uids"`
 
+	// MaxRequestBytes bounds the body of an API call. Zero: 16 MiB. S3 has its
+	// own limits.
+	MaxRequestBytes int64 `help:"Longest body of an API call, bytes." default:"16777216" yaml:"max-request-bytes"`
+
 	// LogLevel is debug, info, warn or error; LogFormat text or json.
 	LogLevel  string `help:"debug, info, warn or error." default:"info" yaml:"log-level"`
 	LogFormat string `help:"text or json." default:"text" yaml:"log-format"`
@@ -93,13 +98,18 @@ type DPU struct {
 	Heap   int `help:"JVM heap of a session's driver, MiB." default:"1024" yaml:"heap"`
 }
 
-// S3 is an object store to use instead of the embedded one. An empty Endpoint
-// means the embedded one; the keys are the endpoint's own.
+// S3 is an object store to use instead of the embedded one, and how ours is
+// reached. An empty Endpoint means the embedded one; the keys are the
+// endpoint's own.
 type S3 struct {
 	Endpoint  string `help:"URL of an S3 to use instead of the embedded one." placeholder:"URL" yaml:"endpoint"`
 	Region    string `help:"Region that --s3-endpoint expects in signatures (default: --region)." yaml:"region"`
 	AccessKey string `help:"Access key id for --s3-endpoint." placeholder:"KEY" yaml:"access-key"`
 	SecretKey string `help:"Secret access key for --s3-endpoint." placeholder:"KEY" yaml:"secret-key"`
+	// Hosts are names that lead here and that buckets may stand in front of
+	// (BUCKET.HOST, BUCKET.s3.HOST), besides localhost and Listen's. Our own
+	// pages answer under them too.
+	Hosts []string `help:"Names that buckets may stand in front of, besides localhost and --listen's." placeholder:"HOST" yaml:"hosts"`
 }
 
 // User is a named user with one long-lived key pair.
@@ -126,6 +136,7 @@ type Rule struct {
 var (
 	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 	regionForm  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]$`)
+	hostForm    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 	bucketForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 )
 
@@ -204,8 +215,10 @@ func (c *Config) Check() error {
 		bad("cannot listen on %q without TLS: it is reachable from other machines; give --tls-cert and --tls-key, or --allow-plaintext", c.Listen)
 	}
 	if c.MetricsListen != "off" {
-		if _, _, err := net.SplitHostPort(c.MetricsListen); err != nil {
+		if host, _, err := net.SplitHostPort(c.MetricsListen); err != nil {
 			bad("cannot serve metrics on %q: %w", c.MetricsListen, err)
+		} else if !loopback(host) {
+			bad("cannot serve metrics on %q: it is reachable from other machines and asks for no signature; give a loopback address", c.MetricsListen)
 		}
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
@@ -228,6 +241,9 @@ func (c *Config) Check() error {
 	within("dpu-heap", int64(c.DPU.Heap), 512, 1<<20)
 	within("dpu-memory", int64(c.DPU.Memory), int64(c.DPU.Heap), 1<<21)
 	within("max-sessions", int64(c.MaxSessions), 0, 100000)
+	if c.MaxRequestBytes != 0 {
+		within("max-request-bytes", c.MaxRequestBytes, 1<<10, 1<<30)
+	}
 	within("max-output", c.MaxOutput, 1<<10, 1<<40)
 	within("session-uids", int64(c.SessionUIDs), 1000, 1<<31-65537)
 	lasts := func(name string, value, low, high time.Duration) {
@@ -243,6 +259,12 @@ func (c *Config) Check() error {
 	}
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		bad("cannot log as %q: it is text or json", c.LogFormat)
+	}
+	for _, host := range c.S3.Hosts {
+		match(hostForm, "s3-hosts", host)
+		if net.ParseIP(host) != nil {
+			bad("cannot use s3-hosts %q: nothing can stand in front of an address", host)
+		}
 	}
 	if c.S3.Endpoint != "" {
 		if u, err := url.Parse(c.S3.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {

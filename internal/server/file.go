@@ -58,5 +58,12 @@ func (f *File) Value(flag string) (string, bool) {
 	if !ok || v == nil {
 		return "", false
 	}
+	if list, ok := v.([]any); ok {
+		texts := make([]string, len(list))
+		for i, item := range list {
+			texts[i] = fmt.Sprint(item)
+		}
+		return strings.Join(texts, ","), true
+	}
 	return fmt.Sprint(v), true
 }

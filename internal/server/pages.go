@@ -3,13 +3,16 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"glaux/internal/access"
+	"glaux/internal/ident"
 	"glaux/internal/ui"
 )
 
@@ -111,7 +114,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 // ownHost reports whether a Host header can be meant for our pages. A page of
 // a foreign site that lets its name point here (DNS rebinding) sends that
 // name; addresses and localhost cannot be rebound.
-func ownHost(header, listen string) bool {
+func ownHost(header, listen string, names ...string) bool {
 	host := header
 	if h, _, err := net.SplitHostPort(header); err == nil {
 		host = h
@@ -120,6 +123,48 @@ func ownHost(header, listen string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host) != nil {
 		return true
 	}
+	if slices.Contains(names, host) {
+		return true
+	}
 	own, _, err := net.SplitHostPort(listen)
 	return err == nil && own != "" && strings.EqualFold(host, own)
 }
+
+// recorded serves one of our own pages and logs its record, as every other
+// request has one.
+func (s *Server) recorded(h http.Handler, w http.ResponseWriter, r *http.Request) {
+	began, id := time.Now(), ident.NewID()
+	page := &pageWriter{ResponseWriter: w, status: http.StatusOK}
+	w.Header()["x-amzn-RequestId"] = []string{id}
+	defer func() { // also when the page is cut off
+		level := slog.LevelInfo
+		if r.URL.Path == "/_glaux/health" || r.URL.Path == "/_glaux/ready" {
+			level = slog.LevelDebug // somebody asks every second
+		}
+		s.log.LogAttrs(r.Context(), level, "page request", slog.String("request", id), slog.String("method", r.Method),
+			slog.String("path", r.URL.Path), slog.String("remote", r.RemoteAddr), slog.Int("status", page.status),
+			slog.Duration("duration", time.Since(began)), slog.Int64("out", page.bytes))
+	}()
+	h.ServeHTTP(page, r)
+}
+
+// pageWriter remembers what was replied.
+type pageWriter struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (p *pageWriter) WriteHeader(status int) {
+	p.status = status
+	p.ResponseWriter.WriteHeader(status)
+}
+
+func (p *pageWriter) Write(b []byte) (int, error) {
+	n, err := p.ResponseWriter.Write(b)
+	p.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController flush the connection.
+func (p *pageWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }

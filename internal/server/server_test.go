@@ -222,11 +222,12 @@ func TestSocketsAreForTheirUserAlone(t *testing.T) {
 func TestConfigTellsEveryFault(t *testing.T) {
 	c := testConfig(t, t.TempDir())
 	c.Listen, c.Account, c.Region, c.TLSCert, c.MaxSessions, c.LogFormat = "0.0.0.0:1", "7", "nowhere", "", -1, "xml"
+	c.MetricsListen, c.MaxRequestBytes, c.S3.Hosts = ":4581", 1, []string{"10.0.0.1"}
 	err := c.Check()
 	if err == nil {
 		t.Fatal("a bad configuration passes")
 	}
-	for _, text := range []string{"without TLS", "account", "region", "max-sessions", "xml"} {
+	for _, text := range []string{"without TLS", "account", "region", "max-sessions", "xml", "metrics", "max-request-bytes", "s3-hosts"} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q is not told in %v", text, err)
 		}
@@ -249,13 +250,16 @@ func TestFileRefusesUnknownKeys(t *testing.T) {
 	if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "listne") {
 		t.Errorf("a misspelt key says %v", err)
 	}
-	write("dpu: {cores: 3}\nusers: [{name: a}]\n")
+	write("dpu: {cores: 3}\ns3: {hosts: [a.lan, b.lan]}\nusers: [{name: a}]\n")
 	f, err := ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if v, ok := f.Value("dpu-cores"); !ok || v != "3" {
 		t.Errorf("dpu-cores is %q, %v", v, ok)
+	}
+	if v, ok := f.Value("s3-hosts"); !ok || v != "a.lan,b.lan" {
+		t.Errorf("s3-hosts is %q, %v", v, ok)
 	}
 	if len(f.Users) != 1 {
 		t.Errorf("users are %v", f.Users)
@@ -290,6 +294,49 @@ func TestOwnHost(t *testing.T) {
 	} {
 		if got := ownHost(host, "glaux.lan:4580"); got != want {
 			t.Errorf("ownHost(%q) = %v", host, got)
+		}
+	}
+}
+
+// TestRouting: what a request is decides where it goes, not what it looks like.
+func TestRouting(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	c.S3.Hosts = []string{"glaux.lan"}
+	r := mustStart(t, c)
+	for _, x := range []struct {
+		method, host, path, kind string
+		status                   int
+		text                     string
+	}{
+		{"GET", "localhost", "/_glaux/health", "", 200, `"ok"`},
+		{"GET", "glaux.lan", "/_glaux/health", "", 200, `"ok"`},
+		{"GET", "evil.example", "/_glaux/health", "", 421, "not ours"},
+		{"GET", "data.localhost", "/_glaux/health", "", 403, "<Error>"}, // an object of a bucket
+		{"GET", "data.glaux.lan", "/_glaux/health", "", 403, "<Error>"},
+		{"GET", "localhost", "/data/_glaux/health", "", 403, "<Error>"},
+		{"GET", "localhost", "/_glaux", "", 403, "<Error>"},
+		{"POST", "localhost", "/", "application/x-amz-json-1.1", 400, "UnknownOperationException"},
+		{"POST", "localhost", "/", "application/x-www-form-urlencoded", 400, "MissingAction"},
+		{"POST", "data.localhost", "/?delete", "application/x-www-form-urlencoded", 403, "<Error>"},
+		{"GET", "localhost", "/?Action=GetCallerIdentity&Version=2011-06-15", "", 403, "MissingAuthenticationToken"},
+		{"GET", "data.localhost", "/?Action=x", "", 403, "<Error>"},
+	} {
+		req, err := http.NewRequest(x.method, r.url+x.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = x.host
+		if x.kind != "" {
+			req.Header.Set("Content-Type", x.kind)
+		}
+		reply, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(reply.Body)
+		reply.Body.Close()
+		if reply.StatusCode != x.status || !strings.Contains(string(body), x.text) {
+			t.Errorf("%s %s%s: %d %s; want %d %s", x.method, x.host, x.path, reply.StatusCode, body, x.status, x.text)
 		}
 	}
 }

@@ -44,10 +44,10 @@ type parts struct {
 func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 	p := &parts{s: s, home: ident.Home{Partition: "aws", Region: s.cfg.Region, Account: s.cfg.Account}}
 	p.audit = access.NewAuditLog(s.log)
-	p.authority, err = access.Open(ctx, access.Config{
-		Dir: s.place.keys(), Home: p.home, Users: s.cfg.users(), Roles: s.cfg.roles(), Audit: p.audit,
-	})
-	if err != nil {
+	// Faults of the configuration are told before anything is made, and the
+	// store comes first because it keeps the key ring.
+	keys := access.Config{Dir: s.place.keys(), Home: p.home, Users: s.cfg.users(), Roles: s.cfg.roles(), Audit: p.audit}
+	if err = keys.Validate(); err != nil {
 		return nil, err
 	}
 	if p.db, err = store.Open(ctx, s.place.database()); err != nil {
@@ -58,6 +58,10 @@ func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 			p.close()
 		}
 	}()
+	keys.Keys = p.db
+	if p.authority, err = access.Open(ctx, keys); err != nil {
+		return nil, err
+	}
 	if p.storage, err = s.wireStorage(p.authority); err != nil {
 		return nil, err
 	}
@@ -140,7 +144,7 @@ const defaultRole = "glaux-session"
 
 // wireAPI makes the dispatchers over the domains.
 func (p *parts) wireAPI() error {
-	options := awsapi.Options{Authenticator: p.authority, Log: p.s.log, Observer: p.s.meter}
+	options := awsapi.Options{Authenticator: p.authority, Log: p.s.log, Observer: p.s.meter, MaxBody: p.s.cfg.MaxRequestBytes}
 	athena := &athenaapi.API{Home: p.home, Pages: p.pages(), Workgroups: p.workgroups, Sessions: p.sessions, Calcs: p.calcs}
 	rows, err := athena.Operations()
 	if err != nil {
