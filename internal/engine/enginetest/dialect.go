@@ -17,7 +17,7 @@ type Dialect struct {
 	Sleep    func(d time.Duration) string          // interruptible
 	Late     func(text string) string              // a line on stdout after Sleep
 	Forever  func() string                         // busy until interrupted
-	Stubborn func() string                         // from here on interrupts are ignored
+	Stubborn func() string                         // busy for ever, whatever interrupts it
 	Raise    func(name, value string) string       // fail
 	Crash    func(code int) string                 // the interpreter exits
 	Display  func(text string) string              // text becomes the text/plain of a display
@@ -33,7 +33,7 @@ func Scripted() Dialect {
 		Sleep:    func(d time.Duration) string { return "sleep " + d.String() },
 		Late:     func(s string) string { return "late " + s },
 		Forever:  func() string { return "forever" },
-		Stubborn: func() string { return "stubborn" },
+		Stubborn: func() string { return "stubborn\nforever" },
 		Raise:    func(name, value string) string { return "raise " + name + " " + value },
 		Crash:    func(code int) string { return fmt.Sprintf("crash %d", code) },
 		Display:  func(s string) string { return fmt.Sprintf(`display {"text/plain":%q}`, s) },
@@ -65,8 +65,8 @@ func Python() Dialect {
 		Sleep:    func(d time.Duration) string { return fmt.Sprintf("import time; time.sleep(%g)", d.Seconds()) },
 		Late:     func(s string) string { return fmt.Sprintf("print(%q, flush=True)", s) },
 		Forever:  func() string { return "while True: pass" },
-		Stubborn: func() string {
-			return "import signal, threading; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])"
+		Stubborn: func() string { // a loop in C that keeps the interpreter's lock
+			return "__import__('collections').deque(__import__('itertools').repeat(0), maxlen=0)"
 		},
 		Raise:   func(name, value string) string { return fmt.Sprintf("raise %s(%q)", name, value) },
 		Crash:   func(code int) string { return fmt.Sprintf("import os; os._exit(%d)", code) },

@@ -421,12 +421,12 @@ func interruptStubborn(b *bench) {
 		})
 	}()
 	<-begun
-	id := b.run(r, b.d.Stubborn(), b.d.Print("begun"), b.d.Forever())
+	id := b.run(r, b.d.Print("begun"), b.d.Stubborn())
 	rd, err := r.Output(b.ctx, id, engine.Stdout, 0)
 	b.check(err, "Output")
 	defer rd.Close()
 	_, err = io.ReadFull(rd, make([]byte, 6))
-	b.check(err, "wait for the cell to ignore interrupts")
+	b.check(err, "wait for the cell to begin")
 	asked := time.Now()
 	b.check(r.Interrupt(b.ctx, id), "Interrupt")
 	b.result(r, id, engine.Cancelled)
@@ -571,7 +571,7 @@ func stopIsIdempotent(b *bench) {
 
 func stopForces(b *bench) {
 	r := b.prepared()
-	id := b.run(r, b.d.Print("begun"), b.d.Stubborn(), b.d.Forever())
+	id := b.run(r, b.d.Print("begun"), b.d.Stubborn())
 	ctx, cancel := context.WithTimeout(b.ctx, 50*time.Millisecond)
 	defer cancel()
 	began := time.Now()
