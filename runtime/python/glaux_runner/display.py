@@ -12,6 +12,9 @@ LIMIT = 16 << 20
 # Largest text/plain.
 _PLAIN = 1 << 20
 
+# Rows shown of a Spark DataFrame, as many as show() has.
+ROWS = 20
+
 _METHODS = {
     "text/html": "_repr_html_",
     "text/markdown": "_repr_markdown_",
@@ -33,6 +36,7 @@ def bundle(value: object) -> "dict[str, str]":
         _add(data, "application/vnd.plotly.v1+json", value.to_json())
     elif not isinstance(value, type):
         _rich(data, value)
+        _rows(data, value)
     plain = repr(value)
     if len(plain) > _PLAIN:
         plain = plain[:_PLAIN] + "… (%d more characters)" % (len(plain) - _PLAIN)
@@ -58,6 +62,32 @@ def _rich(data: "dict[str, str]", value: object) -> None:
             content = content[0]
         if content is not None:
             _add(data, mime, content)
+
+
+def _rows(data: "dict[str, str]", value: object) -> None:
+    """Adds the first rows of a Spark DataFrame as JSON, with its schema.
+
+    {"schema": Spark's JSON of it, "rows": [an object per row, without nulls], "more": whether there are more}
+
+    This runs a job, as show() does. It is left out for streams, for rows that cannot be computed or written
+    (the cell is none the worse for it), and where spark.sql.repl.eagerEval.enabled was set: then Spark decides.
+    """
+    module = sys.modules.get("pyspark.sql.dataframe")
+    if module is None or not isinstance(value, module.DataFrame):
+        return
+    try:
+        if value.isStreaming or value.sparkSession.conf.get("spark.sql.repl.eagerEval.enabled", None) is not None:
+            return
+        # The select turns plain values, such as those of a range, into rows with names.
+        rows = value.select("*").limit(ROWS + 1).toJSON().collect()
+        text = '{"schema":%s,"rows":[%s],"more":%s}' % (
+            value.schema.json(),
+            ",".join(rows[:ROWS]),
+            "true" if len(rows) > ROWS else "false",
+        )
+        _add(data, "application/json", text)
+    except Exception:
+        return
 
 
 def _add(data: "dict[str, str]", mime: str, content: object) -> None:

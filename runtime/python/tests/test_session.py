@@ -1,5 +1,6 @@
 """A runner attached to a real driver."""
 
+import json
 import os
 import subprocess
 import sys
@@ -38,8 +39,22 @@ def test_functions_of_cells_run_in_tasks(session):
 
 
 def test_dataframe_value(session):
-    frames = session.run("spark.range(1)")
-    assert frames[-2]["data"] == {"text/plain": "DataFrame[id: bigint]"}
+    data = session.run("spark.range(21)")[-2]["data"]
+    assert data["text/plain"] == "DataFrame[id: bigint]" and set(data) == {"text/plain", "application/json"}
+    shown = json.loads(data["application/json"])
+    assert shown["rows"] == [{"id": i} for i in range(20)] and shown["more"]
+    assert shown["schema"]["fields"][0]["name"] == "id"
+    code = "spark.sql(\"select date'2026-01-02' d, 1.50BD n, 'ä\\u2028' s, null v\")"
+    shown = json.loads(session.run(code)[-2]["data"]["application/json"])
+    assert shown["rows"] == [{"d": "2026-01-02", "n": 1.5, "s": "ä\u2028"}] and not shown["more"]
+
+
+def test_dataframe_that_cannot_be_computed(session):
+    frames = session.run("spark.range(1).selectExpr('assert_true(id > 0)')")
+    assert frames[-1]["ok"] and set(frames[-2]["data"]) == {"text/plain"}
+
+
+def test_dataframe_value_as_spark_shows_it(session):
     session.must("spark.conf.set('spark.sql.repl.eagerEval.enabled', True)")
     assert "<table" in session.run("spark.range(1)")[-2]["data"]["text/html"]
     session.must("spark.conf.unset('spark.sql.repl.eagerEval.enabled')")
