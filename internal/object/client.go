@@ -144,6 +144,30 @@ func (c *Client) PutBytes(ctx context.Context, to URI, body []byte, contentType 
 // one goes in parts and appears once it is complete; when it fails nothing is
 // left behind. contentType may be empty.
 func (c *Client) Put(ctx context.Context, to URI, body io.ReadSeeker, size int64, contentType string) error {
+	return c.PutEncrypted(ctx, to, body, size, contentType, Encryption{})
+}
+
+// Encryption is what an object store is asked for with an object.
+type Encryption struct {
+	Option string // "SSE_S3" or "SSE_KMS"; anything else asks for none
+	KMSKey string // for SSE_KMS; empty: the store's own
+}
+
+// headers are the S3 members that ask for it. The embedded store has no keys
+// and is not asked.
+func (c *Client) headers(e Encryption) (types.ServerSideEncryption, *string) {
+	switch {
+	case c.embedded:
+	case e.Option == "SSE_S3":
+		return types.ServerSideEncryptionAes256, nil
+	case e.Option == "SSE_KMS":
+		return types.ServerSideEncryptionAwsKms, optional(e.KMSKey)
+	}
+	return "", nil
+}
+
+// PutEncrypted is Put with the encryption to ask for.
+func (c *Client) PutEncrypted(ctx context.Context, to URI, body io.ReadSeeker, size int64, contentType string, e Encryption) error {
 	if to.Key == "" {
 		return fmt.Errorf("cannot write %s: it names no object", to)
 	}
@@ -151,10 +175,12 @@ func (c *Client) Put(ctx context.Context, to URI, body io.ReadSeeker, size int64
 		return named("read what is written to", to, err)
 	}
 	if size > 2*partSize {
-		return c.putParts(ctx, to, body, size, contentType)
+		return c.putParts(ctx, to, body, size, contentType, e)
 	}
+	sse, key := c.headers(e)
 	_, err := c.s3.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &to.Bucket, Key: &to.Key, Body: body, ContentLength: &size, ContentType: optional(contentType),
+		ServerSideEncryption: sse, SSEKMSKeyId: key,
 	}, unsignedBody)
 	if err != nil {
 		return named("write", to, err)
@@ -178,9 +204,10 @@ func (c *Client) PutFile(ctx context.Context, to URI, path, contentType string) 
 
 // putParts writes an object in parts, one after the other: they come from one
 // reader, and memory stays that of a copy buffer.
-func (c *Client) putParts(ctx context.Context, to URI, body io.Reader, size int64, contentType string) error {
+func (c *Client) putParts(ctx context.Context, to URI, body io.Reader, size int64, contentType string, e Encryption) error {
+	sse, key := c.headers(e)
 	made, err := c.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &to.Bucket, Key: &to.Key, ContentType: optional(contentType),
+		Bucket: &to.Bucket, Key: &to.Key, ContentType: optional(contentType), ServerSideEncryption: sse, SSEKMSKeyId: key,
 	})
 	if err != nil {
 		return named("write", to, err)

@@ -102,8 +102,9 @@ func (r results) Put(ctx context.Context, o calc.Object) error {
 	if err != nil {
 		return &calc.RefusedError{Why: "it is no location of an object", Err: err}
 	}
+	encryption := object.Encryption{Option: o.Encryption, KMSKey: o.KMSKey}
 	if body, ok := o.Body.(io.ReadSeeker); ok {
-		return refused(r.client.Put(ctx, to, body, o.Size, o.ContentType))
+		return refused(r.client.PutEncrypted(ctx, to, body, o.Size, o.ContentType, encryption))
 	}
 	f, err := os.CreateTemp(r.spill, "result-*")
 	if err != nil {
@@ -118,7 +119,7 @@ func (r results) Put(ctx context.Context, o calc.Object) error {
 	if n != o.Size {
 		return fmt.Errorf("cannot write %s: its body has %d bytes, not %d", o.URI, n, o.Size)
 	}
-	return refused(r.client.Put(ctx, to, f, n, o.ContentType))
+	return refused(r.client.PutEncrypted(ctx, to, f, n, o.ContentType, encryption))
 }
 
 // refused marks the errors of a write that come again however often it is tried.

@@ -62,6 +62,8 @@ def test_spark35_and_classifications(server):
     (dict(WorkGroup="spark", EngineConfiguration={}, SessionIdleTimeoutInMinutes=9999), ""),
     (dict(WorkGroup="spark", EngineConfiguration={"AdditionalConfigs": {"NotebookId": str(uuid.uuid4())}}),
      "NotebookVersion is required when NotebookId is provided."),
+    (dict(WorkGroup="spark", EngineConfiguration={}, NotebookVersion="Athena notebook version 1"),
+     "NotebookId is required when NotebookVersion is provided."),
     (dict(WorkGroup="spark35", EngineConfiguration={"MaxConcurrentDpus": 2, "SparkProperties": {"spark.a": "b"}}), ""),
     (dict(WorkGroup="spark35", EngineConfiguration={"MaxConcurrentDpus": 2, "CoordinatorDpuSize": 1}), ""),
 ])
