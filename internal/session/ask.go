@@ -30,7 +30,13 @@ func (m *Manager) Find(ctx context.Context, who access.Caller, action, id string
 
 // Get returns one session for GetSession.
 func (m *Manager) Get(ctx context.Context, who access.Caller, id string) (Session, error) {
-	return m.Find(ctx, who, "athena:GetSession", id)
+	s, err := m.Find(ctx, who, "athena:GetSession", id)
+	if err == nil && s.State != Ended {
+		if e := m.entry(s.Key); e != nil {
+			s.Lived = e.lived()
+		}
+	}
+	return s, err
 }
 
 // GetStatus returns one session for GetSessionStatus.

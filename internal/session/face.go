@@ -82,7 +82,7 @@ func live() []State {
 func (s *Session) DPUMillis(now time.Time) int64 {
 	var lived time.Duration
 	switch {
-	case s.State == Ended && s.Lived > 0:
+	case s.Lived > 0:
 		lived = s.Lived
 	case s.Spawned.IsZero():
 	case s.State == Ended:

@@ -94,6 +94,31 @@ func TestClockThatIsSetEndsNoSession(t *testing.T) {
 	})
 }
 
+func TestClockThatIsSetBillsNobody(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		made := s.start(t)
+		sleep(time.Minute)
+		_, err := w.store.UpdateSession(t.Context(), made.Key, func(s *session.Session) error {
+			s.Spawned = s.Spawned.Add(-24 * time.Hour)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := s.want(t, made.ID, "IDLE")
+		if ms := got.DPUMillis(time.Now()); ms != time.Minute.Milliseconds() {
+			t.Errorf("metered %d ms while it lives", ms)
+		}
+		w.machine.Crash(made.Key, engine.Exit{Lost: true})
+		synctest.Wait()
+		got = s.want(t, made.ID, "FAILED")
+		if ms := got.DPUMillis(time.Now()); ms != time.Minute.Milliseconds() {
+			t.Errorf("metered %d ms in the end", ms)
+		}
+	})
+}
+
 func TestReasonOfAProcessThatEndedIsSaidOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t)

@@ -55,6 +55,34 @@ type entry struct {
 	status engine.Status // last seen
 	cell   engine.CellID // the last cell seen to run
 	tasks  engine.Tasks  // its tasks as last seen
+	life   span
+}
+
+// span measures how long a driver has lived, on the monotonic clock from when
+// it was first seen here: a clock that is set bills nobody.
+type span struct {
+	seen   time.Time     // zero: not yet
+	before time.Duration // how long it had lived then
+}
+
+// alive notes that the session's driver runs, once.
+func (e *entry) alive(s *Session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !s.Spawned.IsZero() && e.life.seen.IsZero() {
+		e.life.seen = time.Now()
+		e.life.before = max(0, e.life.seen.Sub(s.Spawned))
+	}
+}
+
+// lived is how long the session's driver has lived; zero when that is not known.
+func (e *entry) lived() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.life.seen.IsZero() {
+		return 0
+	}
+	return e.life.before + time.Since(e.life.seen)
 }
 
 // New returns a manager that does nothing until Run.

@@ -296,6 +296,7 @@ func (v *serving) save(change func(*Session) error) bool {
 		switch {
 		case err == nil:
 			v.s = s
+			v.e.alive(&s)
 		case errors.Is(err, errNotDue):
 		case errors.Is(err, engine.ErrStale), errors.Is(err, ErrNotFound):
 			stale = true
@@ -400,7 +401,9 @@ func (v *serving) end(by ending, x engine.Exit) bool {
 		if err := s.Move(Exited, at, by.cause, by.why); err != nil {
 			return err
 		}
-		s.Lived = x.Lived
+		if s.Lived = x.Lived; s.Lived == 0 { // nobody is left who measured it
+			s.Lived = v.e.lived()
+		}
 		for i := range s.Executors {
 			if s.Executors[i].Removed.IsZero() {
 				s.Executors[i].Removed = s.EndedAt

@@ -72,7 +72,7 @@ type Session struct {
 	Work           string            // id of the calculation that has the session; empty: none
 	Executors      []engine.Executor // as last seen; newest first
 	DPUs           int               // of the driver; metering
-	Lived          time.Duration     // of the driver, measured by its owner
+	Lived          time.Duration     // of the driver: up to now in what Get returns, to its end as its owner measured it once Ended
 	RuntimeVersion string
 	Handle         []byte // engine.Handle.Data; empty until launched
 	ServerID       string // server that owns the driver
