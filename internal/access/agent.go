@@ -18,13 +18,10 @@ import (
 // session follows.
 const CredentialsPath = "/_glaux/credentials/"
 
-// How long the credentials of a session live, and how much life is left when
-// new ones are handed out. The AWS SDK for Java v1 asks before every request
-// once less than 15 minutes are left.
-const (
-	agentLife  = time.Hour
-	agentRenew = 30 * time.Minute
-)
+// DefaultExecutorLife is how long the credentials of a session live. New ones
+// are handed out once half of it is left: the AWS SDK for Java v1 asks before
+// every request once less than 15 minutes are left.
+const DefaultExecutorLife = time.Hour
 
 // Executor is the execution role of a session that is alive.
 type Executor struct {
@@ -65,9 +62,9 @@ func (a *Authority) agentTokenFits(sessionKey, token string) bool {
 
 // ExecutorCredentials returns credentials of a session's execution role, under
 // the role session name AthenaExecutor-<session id>. They are the same until
-// less than half an hour is left.
+// less than half of their life is left.
 func (a *Authority) ExecutorCredentials(sessionKey string, x Executor) (Credentials, error) {
-	if c, ok := a.agent.get(sessionKey, x); ok {
+	if c, ok := a.agent.get(sessionKey, x, a.life/2); ok {
 		return c, nil
 	}
 	who, err := a.AssumedRole(Caller{ARN: x.RoleARN}, x.RoleARN, "AthenaExecutor-"+x.SessionID)
@@ -75,11 +72,11 @@ func (a *Authority) ExecutorCredentials(sessionKey string, x Executor) (Credenti
 		return Credentials{}, fmt.Errorf("cannot assume the execution role %q of session %q: %w", x.RoleARN, x.SessionID, err)
 	}
 	who.SessionKey, who.Workgroup = sessionKey, x.Workgroup
-	c, err := a.Issue(who, agentLife)
+	c, err := a.Issue(who, a.life)
 	if err != nil {
 		return Credentials{}, err
 	}
-	a.agent.put(sessionKey, x, c)
+	a.agent.put(sessionKey, x, c, a.life/2)
 	return c, nil
 }
 
@@ -94,21 +91,21 @@ type given struct {
 	c  Credentials
 }
 
-func (a *agentCache) get(key string, x Executor) (Credentials, bool) {
+func (a *agentCache) get(key string, x Executor, renew time.Duration) (Credentials, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g, ok := a.given[key]
-	return g.c, ok && g.to == x && time.Until(g.c.Expires) >= agentRenew
+	return g.c, ok && g.to == x && time.Until(g.c.Expires) >= renew
 }
 
-func (a *agentCache) put(key string, x Executor, c Credentials) {
+func (a *agentCache) put(key string, x Executor, c Credentials, renew time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.given == nil {
 		a.given = make(map[string]given)
 	}
 	for k, g := range a.given { // sessions that are gone stop asking
-		if time.Until(g.c.Expires) < agentRenew {
+		if time.Until(g.c.Expires) < renew {
 			delete(a.given, k)
 		}
 	}

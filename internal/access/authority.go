@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"glaux/internal/ident"
 	"glaux/internal/sigv4"
@@ -30,6 +32,9 @@ type Config struct {
 	Roles []Role
 	// Keys keeps the key ring. Nil: a file in Dir.
 	Keys KeyStore
+	// ExecutorLife is how long the credentials inside a session are good. Zero:
+	// DefaultExecutorLife.
+	ExecutorLife time.Duration
 	// Audit receives one entry per decision. Nil: nobody.
 	Audit Auditor
 }
@@ -70,6 +75,7 @@ type Authority struct {
 	allow    map[string][]Rule    // by ARN of a user or role with rules of its own; never changes
 	defaults []Rule
 	audit    Auditor
+	life     time.Duration // of the credentials inside a session
 	sigs     *sigv4.Keys
 	temp     tokenCache
 	agent    agentCache
@@ -78,7 +84,7 @@ type Authority struct {
 // Open reads or makes the keys and checks the configuration, reporting all
 // its faults at once.
 func Open(ctx context.Context, c Config) (*Authority, error) {
-	if err := c.validate(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
@@ -92,9 +98,12 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	file := &fileKeys{path: filepath.Join(c.Dir, ringFile)}
 	store := c.Keys
 	if store == nil {
-		store = &fileKeys{path: filepath.Join(c.Dir, ringFile)}
+		store = file
+	} else if err := file.moveTo(ctx, store); err != nil {
+		return nil, err
 	}
 	ring, err := openRing(ctx, master, store)
 	if err != nil {
@@ -102,7 +111,7 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	}
 	a := &Authority{
 		home: c.Home, defaults: DefaultRules(), ring: ring, root: root, audit: c.Audit, sigs: sigv4.NewKeys(),
-		users: make(map[string]*identity), allow: make(map[string][]Rule),
+		users: make(map[string]*identity), allow: make(map[string][]Rule), life: cmp.Or(c.ExecutorLife, DefaultExecutorLife),
 	}
 	a.users[root.AccessKeyID] = &identity{secret: root.SecretAccessKey, caller: Caller{
 		Account: c.Home.Account, ARN: a.iam("root"), UserID: c.Home.Account, AccessKeyID: root.AccessKeyID,
@@ -127,8 +136,8 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	return a, nil
 }
 
-// validate reports every fault of the configuration.
-func (c *Config) validate() error {
+// Validate reports every fault of the configuration. It changes nothing.
+func (c *Config) Validate() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	rules := func(what string, list []Rule) {

@@ -117,6 +117,21 @@ func TestKeysAreMadeOnceAndKept(t *testing.T) {
 	}
 }
 
+// TestTheRingMovesToTheStore: a directory whose ring was a file keeps its
+// tokens once a store holds the ring.
+func TestTheRingMovesToTheStore(t *testing.T) {
+	t.Parallel()
+	dir, store := filepath.Join(t.TempDir(), "keys"), &memoryKeys{}
+	before := mustOpen(t, Config{Dir: dir})
+	after := mustOpen(t, Config{Dir: dir, Keys: store})
+	if before.AgentToken("s") != after.AgentToken("s") || len(store.keys) != 1 {
+		t.Errorf("the ring has %d keys, and other tokens", len(store.keys))
+	}
+	if _, err := os.Stat(filepath.Join(dir, ringFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
+	}
+}
+
 func TestServersWithOneRingAcceptEachOthersTokens(t *testing.T) {
 	t.Parallel()
 	dir, store := filepath.Join(t.TempDir(), "keys"), &memoryKeys{}

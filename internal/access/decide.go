@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,7 +139,9 @@ func (a *Authority) may(who Caller, action, resource string) bool {
 	case who.Root(), free(action):
 		return true
 	case who.SessionKey != "":
-		return a.sessionMay(who, action, resource)
+		// Rules of the role's own narrow what a session may do.
+		rules, own := a.allow[who.Role]
+		return a.sessionMay(who, action, resource) && (!own || permit(rules, action, resource))
 	}
 	name := who.Role
 	if name == "" {
@@ -151,18 +154,19 @@ func (a *Authority) may(who Caller, action, resource string) bool {
 		}
 		rules = a.defaults
 	}
-	for _, r := range rules {
-		if r.permits(action, resource) {
-			return true
-		}
-	}
-	return false
+	return permit(rules, action, resource)
+}
+
+// permit reports whether any of the rules covers the action on the resource.
+func permit(rules []Rule, action, resource string) bool {
+	return slices.ContainsFunc(rules, func(r Rule) bool { return r.permits(action, resource) })
 }
 
 // Decide returns nil, or a fault of kind Denied with AWS's text. Root may do
 // everything; users and roles what their rules say, see User and Role; the
 // execution role of a session what concerns its session, its workgroup's data
-// and the object store. The audit entry is handed over before it returns.
+// and the object store, and of that only what the role's own rules say, if it
+// has any. The audit entry is handed over before it returns.
 func (a *Authority) Decide(ctx context.Context, who Caller, action, resource string) error {
 	allowed := a.may(who, action, resource)
 	if a.audit != nil {

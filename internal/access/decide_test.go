@@ -39,6 +39,8 @@ func TestDecide(t *testing.T) {
 	}
 	session := role("exec")
 	session.SessionKey, session.Workgroup = "k1", "spark"
+	narrow := role("team/reader")
+	narrow.SessionKey, narrow.Workgroup = "k1", "spark"
 	own, other := h.Session("spark", "k1"), h.Session("spark", "k2")
 	for _, c := range []struct {
 		who              Caller
@@ -82,6 +84,9 @@ func TestDecide(t *testing.T) {
 		{session, "athena:GetTableMetadata", h.Catalog("AwsDataCatalog"), true},
 		{session, "athena:DeleteDataCatalog", h.Catalog("AwsDataCatalog"), false},
 		{session, "s3:DeleteObject", "arn:aws:s3:::b/k", true},
+		{narrow, "s3:GetObject", "arn:aws:s3:::b/k", true},
+		{narrow, "s3:PutObject", "arn:aws:s3:::b/k", false},
+		{narrow, "athena:GetSession", own, false},
 		{session, "glue:GetTable", "*", true},
 		{session, "iam:PassRole", h.Role("exec"), false},
 		{session, "sts:AssumeRole", h.Role("any"), false},

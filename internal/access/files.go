@@ -196,3 +196,21 @@ func (f *fileKeys) PutKey(ctx context.Context, k SealedKey) error {
 	}
 	return replacePrivate(f.path, append(text, '\n'))
 }
+
+// moveTo moves the keys of the file, if there is one, to another store, so
+// that tokens which they made stay good.
+func (f *fileKeys) moveTo(ctx context.Context, store KeyStore) error {
+	keys, err := f.Keys(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", f.path, err)
+	}
+	for _, k := range keys {
+		if err := store.PutKey(ctx, k); err != nil {
+			return fmt.Errorf("cannot move the key ring: %w", err)
+		}
+	}
+	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot move the key ring: %w", err)
+	}
+	return nil
+}

@@ -102,13 +102,14 @@ func (d *JSON) answer(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	rec.Service, rec.Operation = row.Service, row.Name
 
 	out, err := d.call(ctx, w, r, rec, row)
-	if err != nil && ctx.Err() != nil {
-		// Nobody reads the reply; it is no failure of ours.
-		rec.Status, rec.Code, rec.Cause = statusGone, "ClientGone", err
-		return
-	}
 	if err != nil {
 		replyException(w, rec, kind, exceptionOf(rec.Service, rec.ID, err))
+		if ctx.Err() != nil {
+			// Most likely nobody reads the reply; it is no failure of ours. A
+			// client that has only stopped sending must not take silence,
+			// which net/http makes a 200, for success.
+			rec.Status, rec.Code, rec.Cause = statusGone, "ClientGone", err
+		}
 		return
 	}
 	e := newEncoder()
@@ -123,7 +124,7 @@ func (d *JSON) answer(ctx context.Context, w http.ResponseWriter, r *http.Reques
 // call reads and authenticates the request and runs the operation. A panic in
 // the operation comes back as an error that holds the stack.
 func (d *JSON) call(ctx context.Context, w http.ResponseWriter, r *http.Request, rec *Record, row Operation) (out smithy.Serializable, err error) {
-	body, err := readBody(w, r, d.MaxBody)
+	body, err := readBody(w, r, d.MaxBody, d.bodyTime())
 	rec.BytesIn = int64(len(body))
 	if err != nil {
 		return nil, err
@@ -151,8 +152,23 @@ func recovered(err *error) {
 	}
 }
 
-// readBody reads at most limit bytes of body. The result is the caller's own.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// readBody reads at most limit bytes of body, which must arrive within a time:
+// nobody has been authenticated yet. The result is the caller's own.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, within time.Duration) (body []byte, err error) {
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
+	conn := http.NewResponseController(w)
+	if conn.SetReadDeadline(time.Now().Add(within)) == nil { // else it is no connection
+		defer func() {
+			// At its end the body needs no deadline, and net/http goes on
+			// reading to see whether the client leaves. What was not read to
+			// its end net/http reads before it replies: not for ever.
+			if err == nil {
+				_ = conn.SetReadDeadline(time.Time{})
+			}
+		}()
+	}
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
@@ -164,7 +180,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		}
 		return body, nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge(limit)
 	}

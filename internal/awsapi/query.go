@@ -150,7 +150,7 @@ func (q *Query) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // call reads and authenticates the request and runs the operation.
 func (q *Query) call(ctx context.Context, w http.ResponseWriter, r *http.Request, rec *Record) (out any, err error) {
-	body, err := readBody(w, r, q.MaxBody)
+	body, err := readBody(w, r, q.MaxBody, q.bodyTime())
 	rec.BytesIn = int64(len(body))
 	if err != nil {
 		return nil, err

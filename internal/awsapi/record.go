@@ -74,6 +74,20 @@ type Options struct {
 	Log           *slog.Logger // receives one record per request
 	Observer      Observer     // nil: nobody
 	MaxBody       int64        // longest request body in bytes; zero: DefaultMaxBody
+	// BodyTime is how long a request body may take to arrive. Zero: a minute.
+	BodyTime time.Duration
+}
+
+// defaultBodyTime is far more than a body of DefaultMaxBody needs on any
+// network that a person would work over.
+const defaultBodyTime = time.Minute
+
+// bodyTime returns BodyTime or its default.
+func (o *Options) bodyTime() time.Duration {
+	if o.BodyTime == 0 {
+		return defaultBodyTime
+	}
+	return o.BodyTime
 }
 
 // DefaultMaxBody is the longest request body accepted unless configured. It

@@ -18,6 +18,13 @@ func validBucket(name string) bool {
 	return bucketForm.MatchString(name) && !strings.Contains(name, "..") && net.ParseIP(name) == nil
 }
 
+// Virtual reports whether a request names its bucket in its host: such a
+// request is for the object store, whatever its path and form look like.
+func (g *Gateway) Virtual(r *http.Request) bool {
+	bucket, _, host := g.locate(r)
+	return host != r.Host && validBucket(bucket)
+}
+
 // locate finds bucket and key of a request, path-style or virtual-host style,
 // and the host without the bucket.
 func (g *Gateway) locate(r *http.Request) (bucket, key, host string) {

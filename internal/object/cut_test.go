@@ -63,6 +63,43 @@ func (s *store) halfway(t *testing.T, path, payload string, n int, header ...str
 	_, _ = io.Copy(io.Discard, conn) // until the gateway has given up
 }
 
+// TestSilentBody: a client that stops in the middle of a body is not waited
+// for, and leaves no object.
+func TestSilentBody(t *testing.T) {
+	s := mustStore(t, false)
+	s.gateway.cfg.BodyIdle = 50 * time.Millisecond
+	b := mustBucket(t, s.sdk())
+	root := s.authority.Root()
+	for _, payload := range []string{"UNSIGNED-PAYLOAD", shaOf([]byte("0123456789"))} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.url+"/"+b+"/x", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Amz-Content-Sha256", payload)
+		cred := aws.Credentials{AccessKeyID: root.AccessKeyID, SecretAccessKey: root.SecretAccessKey}
+		if err := v4.NewSigner().SignHTTP(t.Context(), cred, req, payload, "s3", defaultRegion, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", req.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		head := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 10\r\n", req.URL.Path, req.Host)
+		for name, values := range req.Header {
+			head += name + ": " + values[0] + "\r\n"
+		}
+		if _, err := io.WriteString(conn, head+"\r\n01234"); err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(conn)
+		if err != nil || !strings.Contains(string(text), "<Code>RequestTimeout</Code>") {
+			t.Errorf("%s: %s, %v", payload, text, err)
+		}
+		wantNone(t, s, b, "x")
+	}
+}
+
 func TestHalfABodyIsNoObject(t *testing.T) {
 	s := mustStore(t, false)
 	c := s.sdk()

@@ -42,6 +42,8 @@ type GatewayConfig struct {
 	// Hosts are the names that buckets may stand in front of
 	// (BUCKET.HOST, BUCKET.s3.HOST), besides localhost. Ports do not matter.
 	Hosts []string
+	// BodyIdle is how long a request's body may send nothing. Zero: a minute.
+	BodyIdle time.Duration
 	// Observe, if set, is told of every finished request, for metrics. It
 	// must not block.
 	Observe func(Record)
@@ -128,7 +130,7 @@ type call struct {
 // ServeHTTP verifies, decides, and passes on.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	c := &call{g: g, w: w, r: r}
+	c := &call{g: g, w: w, r: g.impatient(w, r)}
 	c.rec.ID = requestID()
 	c.rec.BytesIn = max(r.ContentLength, 0)
 	h := w.Header()
@@ -146,6 +148,44 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.record(r.Context(), c)
 }
 
+// defaultBodyIdle is what S3's clients are told to expect, and more.
+const defaultBodyIdle = time.Minute
+
+// impatient returns the request with a body that fails when nothing of it
+// arrives for too long. How long it takes in all is the client's own affair.
+func (g *Gateway) impatient(w http.ResponseWriter, r *http.Request) *http.Request {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r
+	}
+	idle := g.cfg.BodyIdle
+	if idle == 0 {
+		idle = defaultBodyIdle
+	}
+	conn := http.NewResponseController(w)
+	// What is refused unread is read by net/http before it replies: not for ever.
+	_ = conn.SetReadDeadline(time.Now().Add(idle)) // a writer without deadlines is no connection
+	r = r.WithContext(r.Context())                 // the caller's request stays as it is
+	r.Body = &impatientBody{ReadCloser: r.Body, conn: conn, idle: idle}
+	return r
+}
+
+// impatientBody gives every read a deadline.
+type impatientBody struct {
+	io.ReadCloser
+	conn *http.ResponseController
+	idle time.Duration
+}
+
+func (b *impatientBody) Read(p []byte) (int, error) {
+	_ = b.conn.SetReadDeadline(time.Now().Add(b.idle)) // as above
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		// At the end net/http goes on reading to see whether the client leaves.
+		_ = b.conn.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
 // record logs a finished request.
 func (g *Gateway) record(ctx context.Context, c *call) {
 	rec := c.rec
@@ -160,8 +200,8 @@ func (g *Gateway) record(ctx context.Context, c *call) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("id", rec.ID), slog.String("method", c.r.Method), slog.String("action", rec.Action), slog.String("bucket", rec.Bucket),
-		slog.String("caller", rec.Caller.ARN), slog.Int("status", rec.Status), slog.Duration("took", rec.Duration),
+		slog.String("request", rec.ID), slog.String("method", c.r.Method), slog.String("action", rec.Action), slog.String("bucket", rec.Bucket),
+		slog.String("caller", rec.Caller.ARN), slog.Int("status", rec.Status), slog.Duration("duration", rec.Duration),
 		slog.Int64("in", rec.BytesIn), slog.Int64("out", rec.BytesOut),
 	}
 	if rec.Code != "" {

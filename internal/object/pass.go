@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -110,6 +111,9 @@ func (c *call) send(method string, t target, h http.Header, body *guarded, lengt
 		if bad := body.refusal(); bad != nil {
 			if sigv4.ReasonOf(bad) != sigv4.Unknown {
 				return nil, refused(bad, false)
+			}
+			if errors.Is(bad, os.ErrDeadlineExceeded) {
+				return nil, fail("RequestTimeout", "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed.").because(bad)
 			}
 			return nil, fail("IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header.").because(bad)
 		}

@@ -136,6 +136,9 @@ func (s *Server) recorded(h http.Handler, w http.ResponseWriter, r *http.Request
 	began, id := time.Now(), ident.NewID()
 	page := &pageWriter{ResponseWriter: w, status: http.StatusOK}
 	w.Header()["x-amzn-RequestId"] = []string{id}
+	if r.ContentLength != 0 { // no page reads a body; net/http does before it replies, but not for ever
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Second))
+	}
 	defer func() { // also when the page is cut off
 		level := slog.LevelInfo
 		if r.URL.Path == "/_glaux/health" || r.URL.Path == "/_glaux/ready" {
