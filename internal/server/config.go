@@ -66,6 +66,9 @@ type Config struct {
 	IdleTimeout time.Duration `help:"Idle timeout of sessions that ask for none." default:"20m" yaml:"idle-timeout"`
 	// Orphaned is how long a session lives without a server before it ends itself.
 	Orphaned time.Duration `help:"A session ends itself when no server came back for so long." default:"24h" yaml:"orphaned"`
+	// CredentialLife is how long the credentials inside a session are good;
+	// they are renewed at half of it. From 10 s.
+	CredentialLife time.Duration `help:"How long the credentials inside a session are good before they are renewed." default:"1h" yaml:"credential-life"`
 	// Retention is how long ended sessions and their calculations stay listed.
 	Retention time.Duration `help:"How long ended sessions stay listed." default:"1080h" yaml:"retention"`
 	// MaxOutput is how many bytes of each output stream of a calculation are kept.
@@ -253,6 +256,7 @@ func (c *Config) Check() error {
 	}
 	lasts("idle-timeout", c.IdleTimeout, time.Minute, 8*time.Hour)
 	lasts("orphaned", c.Orphaned, time.Second, 30*24*time.Hour)
+	lasts("credential-life", c.CredentialLife, 10*time.Second, 12*time.Hour)
 	lasts("retention", c.Retention, time.Minute, 10*365*24*time.Hour)
 	if _, err := logLevel(c.LogLevel); err != nil {
 		bad("%w", err)

@@ -46,7 +46,7 @@ func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 	p.audit = access.NewAuditLog(s.log)
 	// Faults of the configuration are told before anything is made, and the
 	// store comes first because it keeps the key ring.
-	keys := access.Config{Dir: s.place.keys(), Home: p.home, Users: s.cfg.users(), Roles: s.cfg.roles(), Audit: p.audit}
+	keys := access.Config{Dir: s.place.keys(), Home: p.home, Users: s.cfg.users(), Roles: s.cfg.roles(), ExecutorLife: s.cfg.CredentialLife, Audit: p.audit}
 	if err = keys.Validate(); err != nil {
 		return nil, err
 	}

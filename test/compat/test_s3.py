@@ -1,11 +1,14 @@
 """S3 at the same address, from outside and from inside a session."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 
 import pytest
 import urllib3
+
+from conftest import Server, Spark, wait_for
 
 
 def test_objects(s3, bucket):
@@ -98,7 +101,9 @@ def test_nothing_is_visible_before_the_commit(spark, s3, bucket):
         keys = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket, Prefix="commit/").get("Contents", [])]
         if spark.state(calc) != "RUNNING" or any(k.endswith("_SUCCESS") for k in keys):
             break
-        assert not any("part-" in k and "__magic" not in k for k in keys) , keys
+        # The job commits once every task has said what it wrote; until then no file of it can be seen.
+        tasks = sum(k.endswith(".pendingset") for k in keys)
+        assert tasks == 4 or not any("part-" in k and "__magic" not in k for k in keys), keys
     assert spark.finish(calc)["Status"]["State"] == "COMPLETED"
     assert spark.run(f"print(spark.read.parquet('s3://{bucket}/commit/').count())")[0] == "1000\n"
 
@@ -112,3 +117,59 @@ def test_boto3_inside_a_session(spark, s3, bucket):
     arn, state = out.split()
     assert arn.endswith(f"/AthenaExecutor-{spark.id}") and state == "BUSY"
     assert s3.get_object(Bucket=bucket, Key="inside")["Body"].read() == b"from inside"
+
+
+def test_dynamic_partition_overwrite_keeps_other_partitions(spark, bucket):
+    out, _ = spark.run(
+        f"path = 's3://{bucket}/dynamic'\n"
+        "def write(rows, **more):\n"
+        "    spark.createDataFrame(rows, 'k string, v long').write.mode('overwrite').options(**more).partitionBy('k').parquet(path)\n"
+        "write([('a', 1), ('a', 5), ('b', 1)])\n"
+        "write([('a', 2)], partitionOverwriteMode='dynamic')\n"
+        "print(sorted((r.k, r.v) for r in spark.read.parquet(path).collect()))")
+    assert out == "[('a', 2), ('b', 1)]\n"
+
+
+def test_success_is_written_last(spark, s3, bucket):
+    spark.run(f"spark.range(100).repartition(3).write.parquet('s3://{bucket}/last/')")
+    files = {o["Key"].split("/")[-1]: o["LastModified"]
+             for o in s3.list_objects_v2(Bucket=bucket, Prefix="last/")["Contents"] if not o["Key"].endswith("/")}
+    assert len(files) == 4 and max(files.values()) == files["_SUCCESS"], files
+
+
+def test_two_sessions_write_side_by_side(server, spark, bucket):
+    """As root they have different uids, and nothing in /tmp to share."""
+    other = Spark(server)
+    try:
+        other.wait("IDLE")
+        code = "spark.range(100).write.mode('overwrite').parquet('s3://%s/side/%s')\nprint(spark.read.parquet('s3://%s/side/%s').count())"
+        calcs = [(s, s.start(code % (bucket, s.id, bucket, s.id))) for s in (spark, other)]
+        for s, calc in calcs:
+            got = s.finish(calc)
+            assert got["Status"]["State"] == "COMPLETED", got
+            assert s.object(got["Result"]["StdOutS3Uri"]) == b"100\n"
+    finally:
+        other.end()
+
+
+def test_a_session_outlives_its_first_credentials(tmp_path):
+    server = Server(tmp_path, "--credential-life", "10s").start()
+    try:
+        s = Spark(server)
+        s.wait("IDLE")
+        s.s3.create_bucket(Bucket="old")
+        first = s.run("import boto3\ns3 = boto3.client('s3')\n"
+                      "keys = s3._request_signer._credentials.get_frozen_credentials()\n"
+                      "spark.range(7).write.parquet('s3://old/t')\nprint(keys.access_key, end='')")[0]
+        end = time.monotonic() + 12
+
+        def old():
+            return time.monotonic() > end
+
+        wait_for("the first credentials have expired", 20, old)
+        out = s.run("s3.put_object(Bucket='old', Key='k', Body=b'later')\n"
+                    "print(spark.read.parquet('s3://old/t').count())\n"
+                    "print(s3._request_signer._credentials.get_frozen_credentials().access_key)")[0].split()
+        assert out[0] == "7" and out[1] != first and out[1].startswith("ASIA")
+    finally:
+        server.stop()
