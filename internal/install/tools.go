@@ -35,6 +35,10 @@ func (j javaInfo) flags() []string {
 		"-XX:+UseSerialGC", "-Xms64m", "-XX:MinHeapFreeRatio=5", "-XX:MaxHeapFreeRatio=15",
 		// Map the archive at its own address: sessions share its pages.
 		"-XX:+UnlockDiagnosticVMOptions", "-XX:ArchiveRelocationMode=0",
+		// The optimising compiler waits ten times longer: a session's first minute is mostly code that runs a few
+		// thousand times. A quarter less CPU and wall time to the first result (make bench); long work is not slower.
+		"-XX:Tier4InvocationThreshold=50000", "-XX:Tier4MinInvocationThreshold=6000",
+		"-XX:Tier4CompileThreshold=150000", "-XX:Tier4BackEdgeThreshold=400000",
 		"-Dlog4j2.disableJmx=true",
 		"-XX:-UsePerfData", // a file in /tmp for tools that nobody attaches
 	)

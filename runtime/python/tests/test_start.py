@@ -77,11 +77,17 @@ def test_package_from_a_repository(runtime, jar, tmp_path):
     place.mkdir(parents=True)
     (place / "hello-1.0.jar").write_bytes(jar.read_bytes())
     (place / "hello-1.0.pom").write_text("<project><modelVersion>4.0.0</modelVersion><groupId>org.trained</groupId><artifactId>hello</artifactId><version>1.0</version></project>")
+    settings = tmp_path / "ivysettings.xml"  # no other repository is asked
+    settings.write_text('<ivysettings><settings defaultResolver="here"/><resolvers><ibiblio name="here" m2compatible="true" root="%s/"/></resolvers></ivysettings>' % (tmp_path / "repo").as_uri())
     properties = {
         "spark.jars.packages": "org.trained:hello:1.0",
-        "spark.jars.repositories": (tmp_path / "repo").as_uri(),
+        "spark.jars.ivySettings": str(settings),
         "spark.jars.ivy": str(tmp_path / "ivy"),
     }
+    missing = Session(runtime, properties={**properties, "spark.jars.packages": "org.trained:nothing:1.0"}, wait=False)
+    error = missing.driver.wait("failed")["error"]
+    missing.close()
+    assert error.startswith("spark.jars.packages cannot be resolved (org.trained:nothing:1.0): ") and "not found" in error
     with Session(runtime, properties=properties) as session:
         assert last(session.run("spark._jvm.trained.Hello.greet()")) == "'hello from a jar'"
 
