@@ -54,6 +54,7 @@ type Config struct {
 	Shim    string   // the shim's program
 	Env     []string // further environment of every session, NAME=value; a session's own wins
 	UIDs    int      // first uid of sessions, as root; zero: 200000
+	Memory  int      // the machine's, MiB: no driver may ask for more; zero: not known
 	Log     *slog.Logger
 }
 

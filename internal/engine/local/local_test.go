@@ -30,7 +30,7 @@ func (w *world) launcher(t *testing.T) *Launcher {
 	t.Helper()
 	l, err := New(Config{
 		Runtime: fakeRuntime(), Data: w.data, Sockets: w.sockets, Agent: w.agent, Shim: shimProgram,
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Memory: 64 << 10, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -427,6 +427,7 @@ func TestBadPropertiesAreRefused(t *testing.T) {
 		{"spark.authenticate": "false"},
 		{"spark.driver.memory": "lots"},
 		{"spark.driver.memory": "10m"},
+		{"spark.driver.memory": "1t"},
 		{"spark.driver.extraJavaOptions": "-Xmx4g"},
 		{"spark.driver.extraJavaOptions": "-cp /x"},
 		{"spark.driver.extraJavaOptions": `"open`},

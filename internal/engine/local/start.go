@@ -68,6 +68,9 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	if err != nil {
 		return err
 	}
+	if most := l.cfg.Memory; most > 0 && heap > most {
+		return fmt.Errorf("spark.driver.memory cannot be %q: this machine has %dm", properties["spark.driver.memory"], most)
+	}
 	extra, err := javaOptions(properties)
 	if err != nil {
 		return err
