@@ -9,6 +9,11 @@ GOLANGCI  := v2.15.0
 BUILD     := build
 VENV      := $(BUILD)/venv/$(shell sha256sum test/compat/requirements.txt 2>/dev/null | cut -c1-12)
 LINT      := $(BUILD)/tools/golangci-lint-$(GOLANGCI)
+# Cases for the JSON 1.1 codec, read by internal/awsapi's tests.
+SMITHY    := smithy-aws-protocol-tests
+SMITHY_V  := 1.74.1
+SMITHYSUM := 21dd592e4f6eebccf79c84508b2fb79c0c69de5e10b80f6b286428613ecfa34e
+VECTORS   := $(BUILD)/cache/smithy/$(SMITHY)-$(SMITHY_V).jar
 SOURCES   := $(shell find cmd internal -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find internal -type f -not -name '*.go' 2>/dev/null) go.mod go.sum
 RUNNER    := $(shell find runtime/python -name "*.py" -not -path "*/tests/*" 2>/dev/null)
 JAVA      := $(shell find runtime/java/src -type f 2>/dev/null) runtime/java/pom.xml
@@ -49,7 +54,7 @@ demo: build $(VENV)/ok
 	$(VENV)/bin/python test/demo/demo.py
 
 ## test: everything CI runs
-test: build $(VENV)/ok $(LINT)
+test: build $(VENV)/ok $(LINT) $(VECTORS)
 	GO=$(GO) PYTHON=$(PYTHON) VENV=$(VENV) LINT=$(LINT) GOFMT=$$($(GO) env GOROOT)/bin/gofmt bash test/all.sh
 
 ## bench: the benchmark tables
@@ -83,6 +88,11 @@ $(LINT):
 	@mkdir -p $(BUILD)/tools/tmp
 	GOBIN=$(abspath $(BUILD)/tools/tmp) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
 	mv $(BUILD)/tools/tmp/golangci-lint $@
+
+$(VECTORS):
+	@mkdir -p $(@D)
+	$(MVN) -q -B -ntp dependency:copy -Dartifact=software.amazon.smithy:$(SMITHY):$(SMITHY_V) -DoutputDirectory=$(abspath $(@D))
+	echo "$(SMITHYSUM)  $@" | sha256sum -c --quiet -
 
 $(VENV)/ok: test/compat/requirements.txt
 	rm -rf $(VENV)

@@ -50,7 +50,13 @@ func newMeter() *meter {
 func (m *meter) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !ownHost(r.Host, "") { // a page of a foreign site whose name was pointed here
+			http.Error(w, "this host name is not ours", http.StatusMisdirectedRequest)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // Observe counts a finished API request.
