@@ -75,6 +75,22 @@ func plainKey(key string) (string, bool) {
 	return clean, true
 }
 
+// upstreamKey returns the key under which the upstream finds an object, and
+// whether it can have it at all. Segments that a path cannot have are refused
+// for every upstream: one that took the request's path for a file's would
+// reach another object, or another bucket, than was decided on.
+func (g *Gateway) upstreamKey(key string) (string, bool) {
+	if g.cfg.Upstream.Embedded {
+		return plainKey(key)
+	}
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "." || segment == ".." {
+			return "", false
+		}
+	}
+	return key, true
+}
+
 // copySource reads X-Amz-Copy-Source: bucket/key, perhaps with a slash in
 // front and ?versionId=… behind, URL-encoded.
 func copySource(header string) (bucket, key, version string, ok bool) {

@@ -73,11 +73,9 @@ func (c *call) deleteMany(h http.Header) *failure {
 	var forward []bulkObject
 	asked := map[string]string{} // key as the upstream knows it → as the client wrote it
 	for _, o := range req.Objects {
-		key, ok := o.Key, true
-		if c.g.cfg.Upstream.Embedded {
-			if key, ok = plainKey(o.Key); !ok {
-				key = o.Key
-			}
+		key, ok := c.g.upstreamKey(o.Key)
+		if !ok {
+			key = o.Key
 		}
 		action := "s3:DeleteObject"
 		if o.VersionID != "" {

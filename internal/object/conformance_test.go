@@ -62,7 +62,7 @@ func conformance() map[string]func(*testing.T, *store) {
 		"Objects": testObjects, "Keys": testKeys, "Lists": testLists, "Buckets": testBuckets, "BulkDelete": testBulkDelete,
 		"Copy": testCopy, "Multipart": testMultipart, "Presign": testPresign, "Conditions": testConditions, "Tagging": testTagging,
 		"Large": testLarge, "VirtualHost": testVirtualHost, "Keys and tokens": testCredentials, "Tampering": testTampering,
-		"Chunked": testChunked, "Checksums": testChecksums, "Decisions": testDecisions, "Refusals": testRefusals, "Headers": testHeaders, "Implied": testImplied,
+		"Chunked": testChunked, "Checksums": testChecksums, "Decisions": testDecisions, "Refusals": testRefusals, "Headers": testHeaders, "Implied": testImplied, "Dotted": testDotted,
 	}
 }
 

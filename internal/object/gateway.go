@@ -305,10 +305,10 @@ func (c *call) allow(action, resource string) *failure {
 // normalise settles under which key the upstream knows the object. The
 // decision is made on that one.
 func (c *call) normalise() *failure {
-	if !c.g.cfg.Upstream.Embedded || c.t.key == "" {
+	if c.t.key == "" {
 		return nil
 	}
-	key, ok := plainKey(c.t.key)
+	key, ok := c.g.upstreamKey(c.t.key)
 	if ok {
 		c.t.key = key
 		return nil
@@ -322,7 +322,7 @@ func (c *call) normalise() *failure {
 	case http.MethodDelete:
 		return &failure{status: http.StatusNoContent}
 	}
-	return fail("InvalidRequest", "This store keeps objects as files: a key cannot have the segments \".\", \"..\" or \""+internalName+"\".")
+	return fail("InvalidRequest", "Objects are kept as files: a key cannot have the segments \".\", \"..\" or \""+internalName+"\".")
 }
 
 // expectOwners checks the owner that the client expects of the buckets: all
@@ -345,8 +345,8 @@ func (c *call) source(h http.Header) *failure {
 		return nil
 	}
 	bucket, key, version, ok := copySource(text)
-	if ok && c.g.cfg.Upstream.Embedded {
-		key, ok = plainKey(key)
+	if ok {
+		key, ok = c.g.upstreamKey(key)
 	}
 	if !ok {
 		return fail("InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")

@@ -54,6 +54,25 @@ func testImplied(t *testing.T, s *store) {
 	}
 }
 
+// testDotted: a path that an upstream could take for another object's.
+func testDotted(t *testing.T, s *store) {
+	b := mustBucket(t, s.sdk())
+	mustPut(t, s.sdk(), b, "shut/x", []byte("x"))
+	for _, key := range []string{"open/../shut/x", "open/%2e%2e/shut/x", "./shut/x", "../" + b + "/shut/x", "shut/./x"} {
+		path := "/" + b + "/" + strings.ReplaceAll(key, "%2e", ".")
+		for method, want := range map[string]int{http.MethodGet: 404, http.MethodHead: 404, http.MethodPut: 400, http.MethodDelete: 204} {
+			if status, text, _ := s.send(t, raw{method: method, path: path, payload: emptySHA}); status != want {
+				t.Errorf("%s %s: %d %s", method, path, status, text)
+			}
+		}
+		status, text, _ := s.send(t, raw{method: http.MethodPut, path: "/" + b + "/copy", payload: emptySHA, header: map[string]string{"X-Amz-Copy-Source": b + "/" + key}})
+		wantAnswer(t, "copy of "+key, status, text, http.StatusBadRequest, "InvalidArgument")
+	}
+	if got := mustGet(t, s.sdk(), b, "shut/x"); string(got) != "x" {
+		t.Errorf("the object is now %q", got)
+	}
+}
+
 // TestClientKeysAreRefused: an object that its sender wants encrypted under a
 // key of his own must not be kept in the clear.
 func TestClientKeysAreRefused(t *testing.T) {
