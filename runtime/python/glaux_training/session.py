@@ -103,6 +103,10 @@ class Runner:
             return text
 
     def close(self) -> int:
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:  # it has ended by itself
+            pass
         self._socket.close()
         if self.process.poll() is None:
             try:
