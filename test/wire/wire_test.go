@@ -62,7 +62,7 @@ func mustServe(t *testing.T) peer {
 	c := server.Config{
 		Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "data"), SocketDir: sockets, Shim: shim,
 		ReadyFile: filepath.Join(dir, "ready"), Region: "us-east-1", Account: "000000000000",
-		DPU: server.DPU{Cores: 2, Memory: 2048, Heap: 1024}, IdleTimeout: 20 * time.Minute, Orphaned: time.Hour,
+		DPU: server.DPU{Cores: 2, Memory: 2048, Heap: 1024}, IdleTimeout: 20 * time.Minute, Orphaned: time.Hour, CredentialLife: time.Hour,
 		Retention: time.Hour, MaxOutput: 1 << 20, SessionUIDs: 200000, LogLevel: "error", LogFormat: "text",
 	}
 	if err := c.Complete(os.Getenv); err != nil {
