@@ -126,9 +126,8 @@ func readReply(r *bufio.Reader) error {
 	if length < 0 {
 		return errors.New("reply without Content-Length")
 	}
-	body := make([]byte, 0)
 	if len(status) < 12 || status[9:12] != "200" {
-		body = make([]byte, length)
+		body := make([]byte, length)
 		if _, err := io.ReadFull(r, body); err != nil {
 			return err
 		}

@@ -131,7 +131,7 @@ func version(r Runtime) string {
 	sum.Write(pinsFile)
 	sum.Write(requirements)
 	for _, path := range []string{r.ClassPath[0], r.PythonPath[0]} {
-		io.WriteString(sum, filepath.Base(path))
+		sum.Write([]byte(filepath.Base(path)))
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:12]
 }

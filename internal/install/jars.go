@@ -101,7 +101,7 @@ func stripSignatures(from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer source.Close()
+	defer source.Close() //nolint:errcheck // it was only read
 	temp, err := os.CreateTemp(filepath.Dir(to), ".new-*")
 	if err != nil {
 		return err

@@ -121,6 +121,10 @@ func keep(program, dir string) (string, error) {
 	if _, err := in.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
+	// A process forked while the file is open for writing would hold it open,
+	// and nobody could execute it for that moment.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	tmp, err := os.CreateTemp(filepath.Dir(to), ".new-*")
 	if err != nil {
 		return "", err
