@@ -259,7 +259,7 @@ func (c *Child) serveOnce(ctx context.Context) (wasReady bool, err error) {
 		case err := <-gone:
 			c.stopped()
 			if up != nil {
-				<-up // the pipes have no other end any more
+				<-up //nolint:errcheck // the pipes have no other end any more
 			}
 			c.started(nil)
 			if err == nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -119,7 +118,7 @@ func TestChildThatCannotStart(t *testing.T) {
 	dir := shortDir(t)
 	c, err := NewChild(ChildConfig{
 		Command: []string{"/bin/sh", "-c", "echo no such luck >&2; exit 3"}, Dir: filepath.Join(dir, "objects"), SocketDir: dir,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

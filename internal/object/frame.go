@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -112,7 +111,7 @@ func (f *framer) next() {
 	}
 	f.buf = append(f.buf, "0\r\n"...)
 	for _, name := range f.from.Announced {
-		f.buf = append(f.buf, strings.ToLower(name)+":"+f.from.Trailers().Get(http.CanonicalHeaderKey(name))+"\r\n"...)
+		f.buf = append(f.buf, strings.ToLower(name)+":"+f.from.Trailers().Get(name)+"\r\n"...)
 	}
 	f.buf = append(f.buf, "\r\n"...)
 	f.out, f.end = f.buf, io.EOF

@@ -140,7 +140,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// User data must not act as a page of this host.
 	h.Set("Content-Security-Policy", "sandbox")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if f := c.serve(); f != nil {
+	if f := c.serve(); f != nil { //nolint:contextcheck // the call carries its request and that its context
 		c.rec.Status, c.rec.Code, c.cause = f.status, f.code, f.cause
 		f.write(w, r, c.rec.ID)
 	}
@@ -418,7 +418,3 @@ func dropAWSChunked(h http.Header) {
 		h.Set("Content-Encoding", strings.Join(keep, ","))
 	}
 }
-
-// drain reads a small rest of a body, so that the connection can be used
-// again.
-func drain(r io.Reader) { _, _ = io.CopyN(io.Discard, r, 64<<10) }

@@ -147,7 +147,7 @@ func mustStore(t testing.TB, external bool) *store {
 	s.rules = &rulesDecider{next: s.authority}
 	s.gateway, err = NewGateway(GatewayConfig{
 		Upstream: up, Auth: s.authority, Decider: s.rules,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Hosts: []string{"glaux.test"},
+		Log: slog.New(slog.DiscardHandler), Hosts: []string{"glaux.test"},
 	})
 	if err != nil {
 		t.Fatal(err)

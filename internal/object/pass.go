@@ -219,7 +219,7 @@ func (c *call) stream(res *http.Response) *failure {
 		c.g.record(c.r.Context(), c)
 		// The status is out; ending the connection is the only way to tell
 		// the client that the body is not complete.
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http has no other way to end a reply so
 	}
 	return nil
 }

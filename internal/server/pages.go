@@ -133,7 +133,7 @@ func ownHost(header, listen string, names ...string) bool {
 // recorded serves one of our own pages and logs its record, as every other
 // request has one.
 func (s *Server) recorded(h http.Handler, w http.ResponseWriter, r *http.Request) {
-	began, id := time.Now(), ident.NewID()
+	ctx, began, id := r.Context(), time.Now(), ident.NewID()
 	page := &pageWriter{ResponseWriter: w, status: http.StatusOK}
 	w.Header()["x-amzn-RequestId"] = []string{id}
 	if r.ContentLength != 0 { // no page reads a body; net/http does before it replies, but not for ever
@@ -144,7 +144,7 @@ func (s *Server) recorded(h http.Handler, w http.ResponseWriter, r *http.Request
 		if r.URL.Path == "/_glaux/health" || r.URL.Path == "/_glaux/ready" {
 			level = slog.LevelDebug // somebody asks every second
 		}
-		s.log.LogAttrs(r.Context(), level, "page request", slog.String("request", id), slog.String("method", r.Method),
+		s.log.LogAttrs(ctx, level, "page request", slog.String("request", id), slog.String("method", r.Method),
 			slog.String("path", r.URL.Path), slog.String("remote", r.RemoteAddr), slog.Int("status", page.status),
 			slog.Duration("duration", time.Since(began)), slog.Int64("out", page.bytes))
 	}()
