@@ -340,3 +340,25 @@ func TestRouting(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysAndMetrics: the key ring lives in the store, and what the metrics
+// address answers is not for pages whose name was pointed at it.
+func TestKeysAndMetrics(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	mustStart(t, c)
+	names, err := os.ReadDir(filepath.Join(c.DataDir, "keys"))
+	if err != nil || len(names) != 2 {
+		t.Errorf("the key directory holds %v, %v; want the master key and the root pair", names, err)
+	}
+	text, err := os.ReadFile(c.ReadyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "metrics=")
+	address, _, _ := strings.Cut(rest, "\n")
+	for host, want := range map[string]int{"": http.StatusOK, "localhost:1": http.StatusOK, "rebound.example": http.StatusMisdirectedRequest} {
+		if status, _ := mustGet(t, "http://"+address+"/metrics", host); status != want {
+			t.Errorf("metrics answer %d to host %q, want %d", status, host, want)
+		}
+	}
+}
