@@ -70,8 +70,9 @@ func startSession(ctx context.Context, c *athena.Client) (string, error) {
 	}
 }
 
-// calculate runs code and polls without a pause until it ended.
-func calculate(ctx context.Context, c *athena.Client, id, code string) (*types.CalculationResult, error) {
+// calculate runs code and polls at the given pause until it ended. Polling
+// without a pause takes a core of its own from what is measured.
+func calculate(ctx context.Context, c *athena.Client, id, code string, every time.Duration) (*types.CalculationResult, error) {
 	out, err := c.StartCalculationExecution(ctx, &athena.StartCalculationExecutionInput{SessionId: &id, CodeBlock: &code})
 	if err != nil {
 		return nil, err
@@ -86,6 +87,11 @@ func calculate(ctx context.Context, c *athena.Client, id, code string) (*types.C
 			return st.Result, nil
 		case types.CalculationExecutionStateFailed, types.CalculationExecutionStateCanceled:
 			return nil, errors.New(aws.ToString(st.Status.StateChangeReason))
+		}
+		if every > 0 {
+			if err := pause(ctx, every); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
@@ -123,7 +129,7 @@ func measureSession(ctx context.Context, o options) ([]row, error) {
 			return nil, err
 		}
 		idle = append(idle, time.Since(began))
-		if _, err := calculate(ctx, c, id, "spark.range(10).count()"); err != nil {
+		if _, err := calculate(ctx, c, id, "spark.range(10).count()", 5*time.Millisecond); err != nil {
 			return nil, err
 		}
 		count = append(count, time.Since(began))
@@ -187,7 +193,7 @@ func measureCalculation(ctx context.Context, o options) ([]row, error) {
 	var took []time.Duration
 	for i := range warm + n {
 		began := time.Now()
-		res, err := calculate(ctx, c, id, "1+1")
+		res, err := calculate(ctx, c, id, "1+1", 0)
 		if err != nil {
 			return nil, err
 		}
