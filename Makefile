@@ -8,6 +8,7 @@ DATA_DIR  ?=
 GOLANGCI  := v2.15.0
 BUILD     := build
 VENV      := $(BUILD)/venv/$(shell sha256sum test/compat/requirements.txt 2>/dev/null | cut -c1-12)
+PEERS     := $(BUILD)/venv/$(shell sha256sum bench/requirements.txt 2>/dev/null | cut -c1-12)
 LINT      := $(BUILD)/tools/golangci-lint-$(GOLANGCI)
 # Cases for the JSON 1.1 codec, read by internal/awsapi's tests.
 SMITHY    := smithy-aws-protocol-tests
@@ -57,9 +58,10 @@ demo: build $(VENV)/ok
 test: build $(VENV)/ok $(LINT) $(VECTORS)
 	GO=$(GO) PYTHON=$(PYTHON) VENV=$(VENV) LINT=$(LINT) GOFMT=$$($(GO) env GOROOT)/bin/gofmt bash test/all.sh
 
-## bench: the benchmark tables
-bench: build $(VENV)/ok
-	bash test/bench.sh
+## bench: the benchmark table, peers included
+bench: build $(PEERS)/ok
+	bin/glaux runtime install --dir $(BUILD)/runtime
+	$(GO) run ./bench -glaux bin/glaux -runtime $(BUILD)/runtime -moto $(PEERS)/bin/moto_server
 
 ## lint, fmt: what the style rules say
 lint: $(LINT)
@@ -78,11 +80,11 @@ generate:
 check-generate:
 	$(GO) run ./internal/awsapi/modelgen -check
 
-## lock: pins test/compat/requirements.in with hashes
+## lock: pins every requirements.in with hashes: compat clients, benchmark peers, sessions
 lock:
 	$(PYTHON) -m venv $(BUILD)/lock
 	$(BUILD)/lock/bin/pip install -q pip-tools==$(shell cat test/compat/pip-tools.txt)
-	cd test/compat && ../../$(BUILD)/lock/bin/pip-compile -q --generate-hashes --strip-extras --no-emit-find-links --no-emit-index-url --allow-unsafe --no-header -o requirements.txt requirements.in
+	for dir in test/compat bench internal/install; do (cd $$dir && $(abspath $(BUILD))/lock/bin/pip-compile -q --generate-hashes --strip-extras --no-emit-find-links --no-emit-index-url --no-emit-trusted-host --allow-unsafe --no-header -o requirements.txt requirements.in) || exit 1; done
 
 $(LINT):
 	@mkdir -p $(BUILD)/tools/tmp
@@ -94,11 +96,19 @@ $(VECTORS):
 	$(MVN) -q -B -ntp dependency:copy -Dartifact=software.amazon.smithy:$(SMITHY):$(SMITHY_V) -DoutputDirectory=$(abspath $(@D))
 	echo "$(SMITHYSUM)  $@" | sha256sum -c --quiet -
 
+# An environment of hash-locked packages, named by what is in it.
+define environment
+rm -rf $(@D)
+$(PYTHON) -m venv $(@D)
+$(@D)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+touch $@
+endef
+
 $(VENV)/ok: test/compat/requirements.txt
-	rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r test/compat/requirements.txt
-	touch $@
+	$(environment)
+
+$(PEERS)/ok: bench/requirements.txt
+	$(environment)
 
 clean:
 	rm -rf bin $(BUILD) runtime/java/target
