@@ -19,14 +19,15 @@ import (
 type variable struct{ Name, Value string }
 
 // controlHandler serves the control socket, which only the user of the server
-// can open.
-func (s *Server) controlHandler() http.Handler {
+// can open. A stop that has begun goes on when whoever asked for it is gone,
+// because from then on the server takes no sessions; it ends with work.
+func (s *Server) controlHandler(work context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /env", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, s.environment())
 	})
-	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, r *http.Request) {
-		err := s.parts.sessions.EndAll(r.Context(), func(line string) {
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
+		err := s.parts.sessions.EndAll(work, func(line string) {
 			fmt.Fprintln(w, line)
 			_ = http.NewResponseController(w).Flush() // the peer has gone: the stop goes on
 		})

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -64,18 +66,34 @@ func (s *Server) wireStorage(authority *access.Authority) (*storage, error) {
 	return st, err
 }
 
+// bucketAgain is how long a store that did not make the bucket for results is
+// left alone: it may be another machine's, and not up yet.
+const bucketAgain = time.Second
+
 // run keeps the embedded server running, and makes the bucket for results.
-func (st *storage) run(ctx context.Context, group *errgroup.Group, ready *readiness) {
+func (st *storage) run(ctx context.Context, group *errgroup.Group, ready *readiness, log *slog.Logger) {
 	if st.child != nil {
 		group.Go(func() error { return st.child.Run(ctx) })
 	}
 	group.Go(func() error {
-		if err := st.client.EnsureBucket(ctx, st.bucket); err != nil && ctx.Err() == nil {
-			ready.set(partObjects, err.Error())
-			return nil // the rest of the server is of use without it
+		for told := false; ; told = true {
+			err := st.client.EnsureBucket(ctx, st.bucket)
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case err == nil:
+				ready.set(partObjects, "")
+				return nil
+			case !told:
+				log.WarnContext(ctx, "cannot make the bucket for results, trying again", "bucket", st.bucket, "cause", err)
+			}
+			ready.set(partObjects, err.Error()) // the rest of the server is of use without it
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(bucketAgain):
+			}
 		}
-		ready.set(partObjects, "")
-		return nil
 	})
 }
 

@@ -2,10 +2,15 @@ package server
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"glaux/internal/calc"
 	"glaux/internal/object"
@@ -40,5 +45,40 @@ func TestWritesThatAreRefusedForGood(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.why)
 			}
 		})
+	}
+}
+
+// A store that is not up yet when the server starts gets its bucket later.
+func TestBucketIsMadeOnceTheStoreIsUp(t *testing.T) {
+	var up atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !up.Load() {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte("<Error><Code>Down</Code></Error>")) // a reader that is gone needs no reply
+		}
+	}))
+	defer srv.Close()
+	client, err := object.NewClient(object.Upstream{Endpoint: srv.URL, AccessKey: "a", Secret: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ready, log := newReadiness(partObjects), new(lockedBuffer)
+	var group errgroup.Group
+	st := &storage{client: client, bucket: "results"}
+	st.run(t.Context(), &group, ready, slog.New(slog.NewTextHandler(log, nil)))
+	ready.await(t.Context(), partObjects, 20*time.Second)
+	if parts, all := ready.report(); all || parts[partObjects] == starting {
+		t.Fatalf("a store that refuses is %v", parts)
+	}
+	up.Store(true)
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if parts, all := ready.report(); !all {
+		t.Errorf("a store that is up is %v", parts)
+	}
+	if n := strings.Count(log.String(), "cannot make the bucket"); n != 1 {
+		t.Errorf("the failure is logged %d times:\n%s", n, log)
 	}
 }

@@ -161,7 +161,7 @@ func (s *Server) serve(ctx context.Context) error {
 	handler := s.handler()
 	start(s.listener, handler)
 	start(agent, handler)
-	start(control, s.controlHandler())
+	start(control, s.controlHandler(work))
 	if s.metrics != nil {
 		start(s.metrics, s.meter.handler())
 	}
@@ -201,6 +201,10 @@ func (s *Server) announce() error {
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", s.place.runFile(), err)
 	}
+	s.log.Info("ready", "url", s.base, "data", s.place.data, "version", Version())
+	if s.cfg.LogFormat == "text" { // a person reads it; programs have the ready file
+		fmt.Fprintf(s.out, "To connect, in another terminal: eval \"$(%s env --data-dir %s)\"\n", program(), shellQuote(s.place.data))
+	}
 	if s.cfg.ReadyFile != "" {
 		var text strings.Builder
 		fmt.Fprintln(&text, s.base)
@@ -212,8 +216,15 @@ func (s *Server) announce() error {
 			return fmt.Errorf("cannot write the ready file: %w", err)
 		}
 	}
-	s.log.Info("ready", "url", s.base, "data", s.place.data, "version", Version())
 	return nil
+}
+
+// program is how this program was called, as a shell reads it.
+func program() string {
+	if name := os.Args[0]; strings.ContainsAny(name, " \t'\"$`\\*?;&|<>()") {
+		return shellQuote(name)
+	}
+	return os.Args[0]
 }
 
 // farewell says what goes on without the server, and how to end it too.
@@ -227,8 +238,8 @@ func (s *Server) farewell(ctx context.Context) {
 	case err != nil:
 		s.log.Warn("cannot count the sessions that go on", "cause", err)
 	case n == 1:
-		fmt.Fprintf(s.out, "glaux ends; 1 session goes on without it. To end it too: glaux stop --data-dir %s\n", shellQuote(s.place.data))
+		fmt.Fprintf(s.out, "glaux ends; 1 session goes on without it. To end it too: %s stop --data-dir %s\n", program(), shellQuote(s.place.data))
 	case n > 1:
-		fmt.Fprintf(s.out, "glaux ends; %d sessions go on without it. To end them too: glaux stop --data-dir %s\n", n, shellQuote(s.place.data))
+		fmt.Fprintf(s.out, "glaux ends; %d sessions go on without it. To end them too: %s stop --data-dir %s\n", n, program(), shellQuote(s.place.data))
 	}
 }

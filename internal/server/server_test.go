@@ -195,6 +195,9 @@ func TestEnvAndStop(t *testing.T) {
 			t.Errorf("env does not print %s:\n%s", name, &out)
 		}
 	}
+	if said := r.out.String(); !strings.Contains(said, " env --data-dir "+shellQuote(c.DataDir)) {
+		t.Errorf("the server does not say how to connect:\n%s", said)
+	}
 	out.Reset()
 	if err := Stop(ctx, c, &out); err != nil {
 		t.Fatalf("Stop says %v: %s", err, &out)

@@ -193,7 +193,7 @@ func rules(in []Rule) []access.Rule {
 func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	p.s.meter.registry.MustRegister(newCensus(ctx, p))
 	group.Go(func() error { return p.audit.Run(ctx) })
-	p.storage.run(ctx, group, p.s.ready)
+	p.storage.run(ctx, group, p.s.ready, p.s.log)
 	group.Go(func() error { return p.sessions.Run(ctx) })
 	group.Go(func() error { return p.calcs.Run(ctx) })
 }
