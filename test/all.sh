@@ -56,6 +56,11 @@ fuzz() { # seconds for each fuzz test, found by name
   done < <(grep -rhoE --include='*_test.go' -H '^func (Fuzz[A-Za-z0-9_]+)' internal | sed -E 's/:func /:/')
 }
 
+# The race detector needs a C compiler on Linux, which is not among what has to
+# be there.
+race=(-race)
+[ "$("$GO" env CGO_ENABLED)" = 1 ] || { race=(); echo "no C compiler: unit tests run without the race detector"; }
+
 # What is pure logic or holds goroutines runs under the race detector; packages
 # with real processes run without it. As root those run themselves once more as
 # an ordinary user.
@@ -68,7 +73,7 @@ step "generated data is current" "$GO" run ./internal/awsapi/modelgen -check
 step "cross-compiles" builds
 step "runtime" bin/glaux runtime install --dir build/runtime
 export GLAUX_TEST_RUNTIME=$PWD/build/runtime GLAUX_RUNTIME_DIR=$PWD/build/runtime
-tests "unit tests" -race "${pure[@]}"
+tests "unit tests" "${race[@]}" "${pure[@]}"
 tests "process tests" -count=1 "${processes[@]}"
 step "fuzzing" fuzz
 if [ -d runtime/python/tests ]; then
