@@ -19,6 +19,9 @@ SOURCES   := $(shell find cmd internal -name '*.go' -not -name '*_test.go' 2>/de
 RUNNER    := $(shell find runtime/python -name "*.py" -not -path "*/tests/*" 2>/dev/null)
 JAVA      := $(shell find runtime/java/src -type f 2>/dev/null) runtime/java/pom.xml
 
+# Nothing here needs C but the race detector; one setting for all shares the build cache.
+export CGO_ENABLED := 0
+
 .PHONY: all build run demo test bench lint fmt fmt-check generate check-generate lock clean
 .DELETE_ON_ERROR:
 all: build
@@ -30,7 +33,7 @@ bin/glaux: $(SOURCES)
 	$(GO) build -o $@ ./cmd/glaux
 
 bin/glaux-shim: $(SOURCES)
-	CGO_ENABLED=0 $(GO) build -ldflags '-s -w' -o $@ ./cmd/glaux-shim
+	$(GO) build -ldflags '-s -w' -o $@ ./cmd/glaux-shim
 
 # What runs inside sessions lies beside the program; "glaux runtime install"
 # takes it from there.

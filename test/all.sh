@@ -44,8 +44,8 @@ formatted() { local bad; bad=$("$GOFMT" -l cmd internal bench test); [ -z "$bad"
 builds() { # everywhere we promise to run
   local pair
   for pair in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
-    GOOS=${pair%/*} GOARCH=${pair#*/} CGO_ENABLED=0 "$GO" build -o /dev/null ./cmd/glaux || return 1
-    GOOS=${pair%/*} GOARCH=${pair#*/} CGO_ENABLED=0 "$GO" build -o /dev/null ./cmd/glaux-shim || return 1
+    GOOS=${pair%/*} GOARCH=${pair#*/} "$GO" build -o /dev/null ./cmd/glaux || return 1
+    GOOS=${pair%/*} GOARCH=${pair#*/} "$GO" build -o /dev/null ./cmd/glaux-shim || return 1
   done
 }
 fuzz() { # seconds for each fuzz test, found by name
@@ -58,8 +58,8 @@ fuzz() { # seconds for each fuzz test, found by name
 
 # The race detector needs a C compiler on Linux, which is not among what has to
 # be there.
-race=(-race)
-[ "$("$GO" env CGO_ENABLED)" = 1 ] || { race=(); echo "no C compiler: unit tests run without the race detector"; }
+race=(-race) cgo=1
+command -v "$("$GO" env CC)" >/dev/null || { race=() cgo=0; echo "no C compiler: unit tests run without the race detector"; }
 
 # What is pure logic or holds goroutines runs under the race detector; packages
 # with real processes run without it. As root those run themselves once more as
@@ -73,7 +73,7 @@ step "generated data is current" "$GO" run ./internal/awsapi/modelgen -check
 step "cross-compiles" builds
 step "runtime" bin/glaux runtime install --dir build/runtime
 export GLAUX_TEST_RUNTIME=$PWD/build/runtime GLAUX_RUNTIME_DIR=$PWD/build/runtime
-tests "unit tests" "${race[@]}" "${pure[@]}"
+CGO_ENABLED=$cgo tests "unit tests" "${race[@]}" "${pure[@]}"
 tests "process tests" -count=1 "${processes[@]}"
 step "fuzzing" fuzz
 if [ -d runtime/python/tests ]; then
