@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -58,7 +56,7 @@ func Run(ctx context.Context, o Options) []Check {
 		checks = append(checks, port(ctx, address))
 	}
 	checks = append(checks, memory(), attributes(o.DataDir))
-	return append(checks, isolation(o)...)
+	return append(checks, isolation()...)
 }
 
 // Print writes one line per check, with the way out below those that are not
@@ -104,7 +102,7 @@ func python(ctx context.Context, o Options) Check {
 }
 
 func runtime(o Options) Check {
-	c := Check{Name: "Spark runtime", Result: Missing, Fix: "run: glaux runtime install"}
+	c := Check{Name: "Spark runtime", Result: Missing, Fix: "run: glaux runtime install --dir " + o.Runtime}
 	r, err := install.Load(o.Runtime)
 	switch {
 	case errors.Is(err, install.ErrNotInstalled):
@@ -143,22 +141,6 @@ func port(ctx context.Context, address string) Check {
 	}
 	listener.Close()
 	return c
-}
-
-// unreachable returns the first directory on the way to a program that other users cannot enter, or "".
-func unreachable(path string) string {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		path = resolved
-	}
-	var found string
-	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o001 == 0 {
-			found = dir
-		}
-		if dir == filepath.Dir(dir) {
-			return found
-		}
-	}
 }
 
 func firstLine(s string) string {

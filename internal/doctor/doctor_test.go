@@ -63,14 +63,3 @@ func TestPrintIsContentWithWarnings(t *testing.T) {
 		t.Error("a warning is no failure")
 	}
 }
-
-func TestUnreachable(t *testing.T) {
-	dir := t.TempDir()
-	closed := filepath.Join(dir, "closed")
-	if err := os.Mkdir(closed, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if got := unreachable(filepath.Join(closed, "program")); got == "" {
-		t.Error("a closed directory was not seen")
-	}
-}

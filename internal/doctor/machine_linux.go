@@ -11,8 +11,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"glaux/internal/install"
 )
 
 // perSession is what one session takes with the default heap of 1 GiB, bytes: heap, JVM and Python.
@@ -65,14 +63,9 @@ func attributes(dir string) Check {
 	return c
 }
 
-func isolation(o Options) []Check {
+func isolation() []Check {
 	root := os.Geteuid() == 0
-	checks := []Check{users(root)}
-	if root {
-		checks = append(checks, reach(o))
-	}
-	checks = append(checks, namespaces(root), cgroups())
-	return checks
+	return []Check{users(root), namespaces(root), cgroups()}
 }
 
 func users(root bool) Check {
@@ -83,26 +76,8 @@ func users(root bool) Check {
 		Fix: "run as root to separate sessions, or only run code you trust"}
 }
 
-// reach checks that a session's own user can get at the runtime's programs.
-func reach(o Options) Check {
-	c := Check{Name: "runtime for others", Result: OK, Detail: "sessions' users can reach it"}
-	r, err := install.Load(o.Runtime)
-	if err != nil {
-		return Check{Name: c.Name, Result: Warning, Detail: "not checked: the runtime is not installed", Fix: "run: glaux runtime install"}
-	}
-	for _, path := range []string{r.Java, r.Python, manifestOf(r)} {
-		if dir := unreachable(path); dir != "" {
-			c.Result = Warning
-			c.Detail = dir + " is closed to other users, and " + path + " lies below it"
-			c.Fix = "chmod o+x " + dir + ", or install Python and the runtime elsewhere (glaux runtime install --dir)"
-			return c
-		}
-	}
-	return c
-}
-
-func manifestOf(r install.Runtime) string { return filepath.Join(r.Dir, "runtime.json") }
-
+// namespaces checks what the sandbox needs: without a mount namespace no
+// session of a server that is root starts.
 func namespaces(root bool) Check {
 	c := Check{Name: "namespaces", Result: OK, Detail: "usable"}
 	cmd := exec.Command("/proc/self/exe")
@@ -119,6 +94,10 @@ func namespaces(root bool) Check {
 	if err := cmd.Run(); err != nil {
 		c.Result, c.Detail = Warning, "refused: "+err.Error()
 		c.Fix = "sessions run without a sandbox; allow it with: sysctl kernel.unprivileged_userns_clone=1 (and kernel.apparmor_restrict_unprivileged_userns=0)"
+		if root {
+			c.Result = Missing
+			c.Fix = "as root the server gives sessions a namespace and a user of their own: let the container do so (--cap-add SYS_ADMIN, and a profile that permits mounts), or run the server as an ordinary user"
+		}
 	}
 	return c
 }

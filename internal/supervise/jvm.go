@@ -3,6 +3,8 @@ package supervise
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -104,7 +106,11 @@ func spawn(s *Supervisor, name string, c shim.Command, files []*os.File) (*child
 	}
 	attr := sandbox.Attr()
 	dieWithParent(attr) // until the change of uid, which sets it anew
-	return s.kids.start(name, self, args, env, "/", files, attr)
+	ch, err := s.kids.start(name, self, args, env, "/", files, attr)
+	if errors.Is(err, syscall.EPERM) {
+		return nil, fmt.Errorf("%w: root may not make mount namespaces here, which keep sessions apart (in a container: --cap-add SYS_ADMIN); or run the server as an ordinary user", err)
+	}
+	return ch, err
 }
 
 func startJVM(s *Supervisor) (*jvm, error) {
