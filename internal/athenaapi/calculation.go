@@ -144,7 +144,7 @@ func toCalculationStatistics(c *calc.Calculation) *types.CalculationStatistics {
 }
 
 // toCalculationResult is there for calculations that ran to an end of their
-// own, not for those that were cancelled (athena-spark facts §3).
+// own, not for those that were cancelled.
 func toCalculationResult(c *calc.Calculation) *types.CalculationResult {
 	if c.State != calc.Completed && c.State != calc.Failed {
 		return nil

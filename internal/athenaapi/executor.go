@@ -16,8 +16,7 @@ import (
 // Spark's own id of the executor that is the driver.
 const driverExecutor = "driver"
 
-// notebookRuntime is the one application whose sizes Athena lists
-// (athena-spark facts §4).
+// notebookRuntime is the one application whose sizes Athena lists.
 const notebookRuntime = "Athena notebook version 1"
 
 // ListExecutors returns a page of a session's executors, newest first: the

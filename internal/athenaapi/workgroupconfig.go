@@ -33,7 +33,7 @@ func fromWorkGroupConfiguration(in *types.WorkGroupConfiguration) workgroup.Conf
 
 // toWorkGroupConfiguration is the configuration as GetWorkGroup reads it back:
 // the switches, the engine version and the result configuration are always
-// there, the rest when it was set (athena-sql facts §2.10).
+// there, the rest when it was set.
 func toWorkGroupConfiguration(c workgroup.Config) *types.WorkGroupConfiguration {
 	return &types.WorkGroupConfiguration{
 		ResultConfiguration:                     toResultConfiguration(c.Result),

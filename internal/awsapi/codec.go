@@ -140,7 +140,7 @@ type nodeKey struct {
 // builder makes the nodes of one input.
 type builder struct {
 	model *model
-	echo  bool // see node.echo; Athena does not repeat values (athena-sql facts §2.2)
+	echo  bool // see node.echo; Athena does not repeat values
 	open  []Open
 	made  map[nodeKey]*node
 	err   error // the first type that cannot be decoded into

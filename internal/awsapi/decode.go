@@ -221,7 +221,7 @@ func (d *decoder) mapping(n *node, v reflect.Value) error {
 	return nil
 }
 
-// list reads an array. Null items are dropped (athena-sql facts §1.1), unless
+// list reads an array. Null items are dropped, unless
 // the Go type has room for them.
 func (d *decoder) list(n *node, v reflect.Value) error {
 	if d.peek() != '[' {
@@ -423,8 +423,7 @@ func (d *decoder) document(n *node, v reflect.Value) error {
 	return nil
 }
 
-// Texts for an array or object where none belongs. Only one has a period
-// (athena-sql facts §1.1).
+// Texts for an array or object where none belongs. Only one has a period.
 const (
 	listFound   = "Start of list found where not expected"
 	structFound = "Start of structure or map found where not expected."

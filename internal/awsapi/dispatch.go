@@ -18,7 +18,7 @@ import (
 )
 
 // Content types of the JSON protocol. A request whose type is jsonRPC is
-// answered in a wrapper (athena-sql facts §1.1).
+// answered in a wrapper.
 const (
 	json11  = "application/x-amz-json-1.1"
 	jsonRPC = "application/json"

@@ -193,7 +193,7 @@ func (a answer) want(t *testing.T, status int, body string) {
 	}
 }
 
-// TestHeaders checks the exact header set (athena-sql facts §1.1).
+// TestHeaders checks the exact header set.
 func TestHeaders(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -214,8 +214,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestSerialization checks the texts for bodies of the wrong form
-// (athena-sql facts §1.1).
+// TestSerialization checks the texts for bodies of the wrong form.
 func TestSerialization(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -269,7 +268,7 @@ func TestSerialization(t *testing.T) {
 	}
 }
 
-// TestTolerances checks what AWS lets pass (athena-sql facts §1.1).
+// TestTolerances checks what AWS lets pass.
 func TestTolerances(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -290,8 +289,7 @@ func TestTolerances(t *testing.T) {
 		want(t, 200, `{"QueryExecutionId":"a|b"}`)
 }
 
-// TestViolations checks the texts of broken constraints (athena-sql facts
-// §1.1, §1.7, §2.2).
+// TestViolations checks the texts of broken constraints.
 func TestViolations(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
@@ -334,7 +332,7 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-// TestTargets checks requests that name no operation (athena-sql facts §1.1).
+// TestTargets checks requests that name no operation.
 func TestTargets(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)

@@ -169,7 +169,7 @@ func smithyShapes() map[string]nodeKey {
 // excluded lists the cases that are not run, each with its reason.
 func excluded() map[string]string {
 	const (
-		noInput  = "an operation without input; every operation of Athena and Glue has one, and AWS refuses an empty body (athena-sql facts §1.1)"
+		noInput  = "an operation without input; every operation of Athena and Glue has one, and AWS refuses an empty body"
 		noOutput = "an operation without output; every operation of Athena and Glue has one"
 		client   = "about how a client reads an error; the server writes them, which TestErrorSnapshots checks"
 		endpoint = "about the host a client chooses"

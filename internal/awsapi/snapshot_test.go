@@ -236,7 +236,7 @@ func TestErrorSnapshots(t *testing.T) {
 			snap := readSnapshot(t, filepath.Join(dir, "response_snapshot", x.name+".error.snap"))
 			want, _ := asJSON(t, snap.body).(map[string]any)
 			if x.code != "" {
-				want["ErrorCode"] = x.code // sent by the service, missing in the model (athena-sql facts §1.1)
+				want["ErrorCode"] = x.code // sent by the service, missing in the model
 			}
 			if got := asJSON(t, x.json(false)); !reflect.DeepEqual(got, any(want)) {
 				t.Errorf("got %v, want %v", got, want)

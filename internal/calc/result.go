@@ -13,7 +13,7 @@ import (
 	"glaux/internal/engine"
 )
 
-// resultType is the only ResultType that was seen (athena-spark facts §3).
+// resultType is the only ResultType that was seen.
 const resultType = "application/vnd.aws.athena.v1+json"
 
 // The names of the three objects below a calculation's place.

@@ -27,7 +27,7 @@ const (
 	Unauthorized             // one of the signature exceptions; Code names it
 )
 
-// Codes that Athena puts into AthenaErrorCode (athena-sql facts §1.1).
+// Codes that Athena puts into AthenaErrorCode.
 const (
 	CodeInvalidInput       = "INVALID_INPUT"
 	CodeIdempotentMismatch = "IDEMPOTENT_PARAMETER_MISMATCH"

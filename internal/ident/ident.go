@@ -12,7 +12,7 @@ type Home struct {
 }
 
 // NewID returns a new random UUID in 8-4-4-4-12 lower-case hex, the form of
-// Athena's session and calculation ids (athena-spark facts §2.1).
+// Athena's session and calculation ids.
 func NewID() string { return uuid.NewString() }
 
 // Workgroup returns the ARN of an Athena workgroup.
@@ -20,7 +20,7 @@ func (h Home) Workgroup(name string) string {
 	return "arn:" + h.Partition + ":athena:" + h.Region + ":" + h.Account + ":workgroup/" + name
 }
 
-// Session returns the ARN of an Athena session (athena-spark facts §5).
+// Session returns the ARN of an Athena session.
 func (h Home) Session(workgroup, id string) string {
 	return h.Workgroup(workgroup) + "/session/" + id
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Athena's session states (athena-spark facts §2.2).
+// Athena's session states.
 const (
 	athenaCreating    = "CREATING"
 	athenaCreated     = "CREATED"

@@ -16,7 +16,7 @@ import (
 	"glaux/internal/workgroup"
 )
 
-// onlyNotebook is the one notebook version there is (athena-spark facts §2.1).
+// onlyNotebook is the one notebook version there is.
 const onlyNotebook = "Athena notebook version 1"
 
 // notebookID is the key of AdditionalConfigs that names the notebook.
@@ -25,7 +25,7 @@ const notebookID = "NotebookId"
 // reservedPrefix starts the Spark properties that belong to the service.
 const reservedPrefix = "spark.athena."
 
-// driverDPUs is the size of a coordinator; there is no other (facts §2.1).
+// driverDPUs is the size of a coordinator; there is no other.
 const driverDPUs = 1
 
 // Request asks for a session. Ranges and lengths of its members were checked
@@ -98,7 +98,7 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Ses
 }
 
 // MismatchedToken refuses an idempotency token that came with other parameters
-// before (athena-sql facts §2.2).
+// before.
 func MismatchedToken() error {
 	e := fault.New(fault.Invalid, "Idempotent parameters do not match")
 	e.Code = fault.CodeIdempotentMismatch
@@ -270,7 +270,7 @@ func properties(def *workgroup.EngineConfig, own workgroup.EngineConfig) map[str
 
 // sparkProperties are the properties of one side that count: keys that start with
 // "spark.", of SparkProperties and of the classification spark-defaults, which
-// wins (athena-spark facts §2.6).
+// wins.
 func sparkProperties(c workgroup.EngineConfig) map[string]string {
 	all := maps.Clone(c.SparkProperties)
 	for _, cl := range c.Classifications {

@@ -40,7 +40,7 @@ func (c *Config) normalize() {
 }
 
 // Effective returns m in the form it reads back in, of a workgroup and of a
-// session (athena-spark facts §6): a log delivery that is off is gone, and
+// session: a log delivery that is off is gone, and
 // managed logging that is off has nothing but that. nil of nil.
 func (m *Monitoring) Effective() *Monitoring {
 	if m == nil {
@@ -109,12 +109,11 @@ const (
 	QueryDPUs     = "athena-query-engine-properties" // DPUs of SQL queries
 )
 
-// maxSessionDPUs is what a session on PySpark engine version 3 may have
-// (athena-spark facts §2.3).
+// maxSessionDPUs is what a session on PySpark engine version 3 may have.
 const maxSessionDPUs = 60
 
-// Check refuses what the engine cannot be configured with (athena-spark facts
-// §2.6), in a workgroup as well as in a session. A nil configuration is good.
+// Check refuses what the engine cannot be configured with, in a workgroup as
+// well as in a session. A nil configuration is good.
 func (e *EngineConfig) Check(engine string) error {
 	if e == nil {
 		return nil

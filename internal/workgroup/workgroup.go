@@ -5,7 +5,7 @@ package workgroup
 
 import "time"
 
-// Engine version names that a workgroup can select (athena-spark facts §6).
+// Engine version names that a workgroup can select.
 const (
 	EngineAuto    = "AUTO"
 	EngineSQL     = "Athena engine version 3"

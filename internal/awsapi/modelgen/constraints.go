@@ -234,8 +234,7 @@ func rewrite(p string) (match, not string) {
 	return escaped.ReplaceAllString(p, `\x{$1}`), ""
 }
 
-// override corrects the model where the service was seen to differ
-// (athena-sql facts §1.7).
+// override corrects the model where the service was seen to differ.
 func override(service string, m *model) {
 	if service != "athena" {
 		return
