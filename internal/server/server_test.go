@@ -207,6 +207,29 @@ func TestEnvAndStop(t *testing.T) {
 	}
 }
 
+// Whoever asks for a stop and leaves has asked all the same.
+func TestStopGoesOnWithoutItsPeer(t *testing.T) {
+	c := testConfig(t, t.TempDir())
+	r := mustStart(t, c)
+	conn, err := net.Dial("unix", newPlace(&c).control())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "POST /stop HTTP/1.1\r\nHost: control\r\nContent-Length: 0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	select {
+	case err := <-r.done:
+		close(r.done)
+		if err != nil {
+			t.Errorf("server ended with %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("the server goes on:\n%s", r.out)
+	}
+}
+
 func TestSocketsAreForTheirUserAlone(t *testing.T) {
 	c := testConfig(t, t.TempDir())
 	mustStart(t, c)

@@ -70,11 +70,6 @@ func (s *Signature) Scope() string {
 	return s.Date + "/" + s.Region + "/" + s.Service + "/" + terminator
 }
 
-// Present reports whether the request claims to be signed, however badly.
-func Present(r *http.Request) bool {
-	return len(r.Header["Authorization"]) > 0 || presigned(r.URL.RawQuery)
-}
-
 // presigned reports whether a raw query has a parameter of the presigned form.
 func presigned(query string) bool {
 	return strings.Contains(query, "X-Amz-Algorithm=") || strings.Contains(query, "X-Amz-Credential=") || strings.Contains(query, "X-Amz-Signature=")
