@@ -15,7 +15,11 @@ import time
 
 import boto3
 import pytest
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GLAUX = ROOT / "bin" / "glaux"
@@ -141,6 +145,20 @@ class Spark:
 
     def state(self, calc):
         return self.athena.get_calculation_execution_status(CalculationExecutionId=calc)["Status"]["State"]
+
+    def begin(self, code):
+        """Start code and return once its first line has run, as its output says while it runs."""
+        calc = self.start("print('begun', flush=True)\n" + code)
+        url = f"{self.server.url}/_glaux/calculations/{calc}/stdout"
+        request = AWSRequest("GET", url)
+        SigV4Auth(Credentials(self.server.env["AWS_ACCESS_KEY_ID"], self.server.env["AWS_SECRET_ACCESS_KEY"]),
+                  "athena", "us-east-1").add_auth(request)
+        reply = urllib3.request("GET", url, headers=dict(request.headers), preload_content=False, timeout=60)
+        try:
+            assert reply.status == 200 and reply.read(6) == b"begun\n"
+        finally:
+            reply.close()
+        return calc
 
     def finish(self, calc, timeout=120):
         wait_for(f"calculation {calc} ends", timeout, lambda: self.state(calc) in DONE)

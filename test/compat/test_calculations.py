@@ -82,9 +82,7 @@ def test_busy(spark):
     "spark.sparkContext.parallelize(range(200), 200).map(lambda x: __import__('time').sleep(30)).count()",
 ], ids=["sleep", "loop", "spark-job"])
 def test_stop(spark, code):
-    calc = spark.start(code)
-    wait_for("calculation runs", 20, lambda: spark.state(calc) == "RUNNING")
-    time.sleep(0.5)  # well into the code
+    calc = spark.begin(code)
     begin = time.monotonic()
     assert spark.athena.stop_calculation_execution(CalculationExecutionId=calc)["State"] in ("CANCELING", "CANCELED")
     got = spark.finish(calc, 10)
@@ -96,10 +94,8 @@ def test_stop(spark, code):
 def test_stop_of_what_ignores_signals(server):
     s = Spark(server)
     s.wait("IDLE")
-    calc = s.start("import signal, time\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
+    calc = s.begin("import signal, time\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
                    "import ctypes\nctypes.PyDLL(None).sleep(600)")
-    wait_for("calculation runs", 20, lambda: s.state(calc) == "RUNNING")
-    time.sleep(0.5)
     s.athena.stop_calculation_execution(CalculationExecutionId=calc)
     assert s.finish(calc, 12)["Status"]["State"] == "CANCELED"
     wait_for("session is FAILED", 20, lambda: s.status()["State"] == "FAILED")

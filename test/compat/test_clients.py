@@ -27,6 +27,7 @@ print("fine")
 
 PYATHENA_ASYNC = """
 import time
+import boto3
 from pyathena import connect
 from pyathena.spark.async_cursor import AsyncSparkCursor
 conn = connect(work_group="spark", cursor_class=AsyncSparkCursor)
@@ -36,7 +37,9 @@ with conn.cursor(engine_configuration={"CoordinatorDpuSize": 1, "MaxConcurrentDp
     assert execution.state == "COMPLETED"
     assert cursor.get_std_out(execution).result() == "async"
     query, future = cursor.execute("import time; time.sleep(600)")
-    time.sleep(2)
+    athena = boto3.client("athena")
+    while athena.get_calculation_execution_status(CalculationExecutionId=query)["Status"]["State"] != "RUNNING":
+        time.sleep(0.05)
     cursor.cancel(query).result()
     assert future.result().state == "CANCELED"
 print("fine")

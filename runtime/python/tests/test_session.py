@@ -76,7 +76,8 @@ def test_interrupt_of_a_job(session):
     began = time.monotonic()
     session.runner.send({"op": "run", "id": "job", "code": "import time\nprint('begun', flush=True)\nsc.parallelize(range(4), 4).map(lambda v: time.sleep(300)).collect()"})
     session.runner.read("stdout", until=lambda t: "begun" in t)
-    time.sleep(1)  # let the job begin: before that there is nothing to cancel
+    while session.driver.wait("progress", 30)["group"] != "job":  # before that there is nothing to cancel
+        pass
     asked = time.monotonic()
     session.runner.send({"op": "interrupt", "id": "job"})
     session.driver.send({"op": "cancel", "group": "job"})

@@ -92,6 +92,24 @@ def test_package_from_a_repository(runtime, jar, tmp_path):
         assert last(session.run("spark._jvm.trained.Hello.greet()")) == "'hello from a jar'"
 
 
+def test_a_further_repository(runtime, jar, tmp_path):
+    place = tmp_path / "repo" / "org" / "trained" / "hello" / "1.0"
+    place.mkdir(parents=True)
+    (place / "hello-1.0.jar").write_bytes(jar.read_bytes())
+    (place / "hello-1.0.pom").write_text("<project><modelVersion>4.0.0</modelVersion><groupId>org.trained</groupId><artifactId>hello</artifactId><version>1.0</version></project>")
+    settings = tmp_path / "ivysettings.xml"  # knows an empty repository only
+    (tmp_path / "empty").mkdir()
+    settings.write_text('<ivysettings><settings defaultResolver="none"/><resolvers><ibiblio name="none" m2compatible="true" root="%s/"/></resolvers></ivysettings>' % (tmp_path / "empty").as_uri())
+    properties = {
+        "spark.jars.packages": "org.trained:hello:1.0",
+        "spark.jars.repositories": (tmp_path / "repo").as_uri() + "/",
+        "spark.jars.ivySettings": str(settings),
+        "spark.jars.ivy": str(tmp_path / "ivy"),
+    }
+    with Session(runtime, properties=properties) as session:
+        assert last(session.run("spark._jvm.trained.Hello.greet()")) == "'hello from a jar'"
+
+
 @pytest.mark.parametrize("properties, sentence", [
     ({"spark.jars": "/nowhere/x.jar"}, "spark.jars names /nowhere/x.jar, which does not exist"),
     ({"spark.submit.pyFiles": "/nowhere/x.py"}, "spark.submit.pyFiles names /nowhere/x.py, which does not exist"),
