@@ -80,34 +80,51 @@ func load(ctx context.Context, base string, request []byte, d time.Duration) (re
 	return result{float64(len(took)) / elapsed.Seconds(), quantile(took, 0.5), quantile(took, 0.99)}, errors.Join(errs...)
 }
 
-// hammer sends the request over one connection until the deadline.
-func hammer(ctx context.Context, addr string, request []byte, until time.Time) ([]time.Duration, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	replies := bufio.NewReaderSize(conn, 16<<10)
-	took := make([]time.Duration, 0, 1<<16)
+// hammer sends the request over one connection until the deadline. Where the
+// server ends the connection after a reply, as some peers do, it makes another.
+func hammer(ctx context.Context, addr string, request []byte, until time.Time) (took []time.Duration, err error) {
+	var conn net.Conn
+	var replies *bufio.Reader
+	took = make([]time.Duration, 0, 1<<16)
 	for began := time.Now(); began.Before(until); began = time.Now() {
-		if _, err := conn.Write(request); err != nil {
-			return took, err
+		if conn == nil {
+			if conn, err = new(net.Dialer).DialContext(ctx, "tcp", addr); err != nil {
+				return took, err
+			}
+			if err := conn.SetDeadline(until.Add(5 * time.Second)); err != nil {
+				return took, errors.Join(err, conn.Close())
+			}
+			replies = bufio.NewReaderSize(conn, 16<<10)
 		}
-		if err := readReply(replies); err != nil {
-			return took, err
+		if _, err := conn.Write(request); err != nil {
+			return took, errors.Join(err, conn.Close())
+		}
+		last, err := readReply(replies)
+		if err != nil {
+			return took, errors.Join(err, conn.Close())
 		}
 		took = append(took, time.Since(began))
+		if last {
+			if err := conn.Close(); err != nil {
+				return took, err
+			}
+			conn = nil
+		}
 	}
-	return took, nil
+	if conn == nil {
+		return took, nil
+	}
+	return took, conn.Close()
 }
 
-// readReply reads one reply with a Content-Length and wants status 200.
-func readReply(r *bufio.Reader) error {
+// readReply reads one reply with a Content-Length and wants status 200. last
+// says that the server ends the connection after it.
+func readReply(r *bufio.Reader) (last bool, err error) {
 	length, status := -1, ""
 	for {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
-			return err
+			return false, err
 		}
 		line = bytes.TrimRight(line, "\r\n")
 		if status == "" {
@@ -117,24 +134,27 @@ func readReply(r *bufio.Reader) error {
 		if len(line) == 0 {
 			break
 		}
-		if name, value, _ := bytes.Cut(line, []byte(":")); bytes.EqualFold(name, []byte("Content-Length")) {
+		switch name, value, _ := bytes.Cut(line, []byte(":")); {
+		case bytes.EqualFold(name, []byte("Content-Length")):
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return err
+				return false, err
 			}
+		case bytes.EqualFold(name, []byte("Connection")):
+			last = bytes.EqualFold(bytes.TrimSpace(value), []byte("close"))
 		}
 	}
 	if length < 0 {
-		return errors.New("reply without Content-Length")
+		return false, errors.New("reply without Content-Length")
 	}
 	if len(status) < 12 || status[9:12] != "200" {
 		body := make([]byte, length)
 		if _, err := io.ReadFull(r, body); err != nil {
-			return err
+			return false, err
 		}
-		return fmt.Errorf("%s: %s", status, body)
+		return false, fmt.Errorf("%s: %s", status, body)
 	}
-	_, err := r.Discard(length)
-	return err
+	_, err = r.Discard(length)
+	return last, err
 }
 
 // startMoto starts the peer on a free port and waits until it answers.
