@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -41,10 +42,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// peer is a running server and the keys of its root.
+// peer is a running server, the keys of its root, and what replies said that
+// later requests say again.
 type peer struct {
 	url         string
 	credentials aws.Credentials
+	said        map[string]string
 }
 
 // mustServe runs a server until the test ends.
@@ -55,13 +58,14 @@ func mustServe(t *testing.T) peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shim := filepath.Join(dir, "shim") // no session is started here
-	if err := os.WriteFile(shim, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+	shim := filepath.Join(dir, "shim") // no session comes further than CREATING here
+	if err := os.WriteFile(shim, []byte("#!/bin/sh\nexec sleep 3600\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	c := server.Config{
 		Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "data"), SocketDir: sockets, Shim: shim,
-		ReadyFile: filepath.Join(dir, "ready"), Region: "us-east-1", Account: "000000000000",
+		RuntimeDir: os.Getenv("GLAUX_RUNTIME_DIR"), // without one sessions fail at once
+		ReadyFile:  filepath.Join(dir, "ready"), Region: "us-east-1", Account: "000000000000",
 		DPU: server.DPU{Cores: 2, Memory: 2048, Heap: 1024}, IdleTimeout: 20 * time.Minute, Orphaned: time.Hour, CredentialLife: time.Hour,
 		Retention: time.Hour, MaxOutput: 1 << 20, SessionUIDs: 200000, LogLevel: "error", LogFormat: "text",
 	}
@@ -82,7 +86,7 @@ func mustServe(t *testing.T) peer {
 		}
 		os.RemoveAll(sockets)
 	})
-	p := peer{}
+	p := peer{said: map[string]string{}}
 	for p.url == "" {
 		if text, err := os.ReadFile(c.ReadyFile); err == nil {
 			p.url, _, _ = strings.Cut(string(text), "\n")
@@ -105,13 +109,14 @@ func mustServe(t *testing.T) peer {
 		return v
 	}
 	p.credentials = aws.Credentials{AccessKeyID: value("AWS_ACCESS_KEY_ID"), SecretAccessKey: value("AWS_SECRET_ACCESS_KEY")}
+	p.said["RootKey"] = p.credentials.AccessKeyID
 	return p
 }
 
 // exchange is one block of a transcript.
 type exchange struct {
 	comments []string
-	request  string // "TARGET [sign=WAY] [type=CONTENT-TYPE]"
+	request  string // "TARGET [sign=WAY] [type=CONTENT-TYPE] [set=MEMBER]"; a body has $MEMBER where it says that again
 	body     string
 	reply    string // status line and body as compared
 	line     int
@@ -170,6 +175,9 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b20[0-9]{6}/`), "DAY/"},
 	{regexp.MustCompile(`\bAKIA[A-Z2-7]{16}\b`), "ROOTKEY"},
 	{regexp.MustCompile(`"NextToken":"[A-Za-z0-9_-]+"`), `"NextToken":"TOKEN"`},
+	{regexp.MustCompile(`\bASIA[A-Z2-7]{16}\b`), "TEMPORARYKEY"},
+	{regexp.MustCompile(`<(SecretAccessKey|SessionToken)>[^<]+<`), `<$1>SECRET<`},
+	{regexp.MustCompile(`<Expiration>[0-9TZ:.-]+<`), `<Expiration>TIME<`},
 	{regexp.MustCompile(`'[0-9a-f]{64}'`), "'HASH'"},
 }
 
@@ -183,6 +191,9 @@ func (p peer) send(t *testing.T, x exchange) string {
 		options[name] = value
 	}
 	body := strings.ReplaceAll(x.body, "LONG", strings.Repeat("x", 70000))
+	for name, value := range p.said {
+		body = strings.ReplaceAll(body, "$"+name, value)
+	}
 	r, err := http.NewRequest(http.MethodPost, p.url+"/", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -210,6 +221,13 @@ func (p peer) send(t *testing.T, x exchange) string {
 	}
 	if reply.Header.Get("X-Amzn-Requestid") == "" {
 		t.Errorf("line %d: the reply has no request id", x.line)
+	}
+	if name := options["set"]; name != "" {
+		var members map[string]any
+		if err := json.Unmarshal(text, &members); err != nil {
+			t.Fatalf("line %d: cannot read the reply: %v", x.line, err)
+		}
+		p.said[name], _ = members[name].(string)
 	}
 	out := fmt.Sprintf("%d %s\n%s", reply.StatusCode, reply.Header.Get("Content-Type"), strings.TrimRight(string(text), "\n"))
 	for _, v := range volatile {
