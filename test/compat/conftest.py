@@ -55,8 +55,8 @@ class Server:
         ready = self.tmp / "ready"
         ready.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [GLAUX, "serve", "--listen", self.listen, "--data-dir", self.data, "--ready-file", ready,
-             "--runtime-dir", RUNTIME, *self.args],
+            self.command(GLAUX, "serve", "--listen", self.listen, "--data-dir", self.data, "--ready-file", ready,
+                         "--runtime-dir", RUNTIME, *self.args),
             stderr=self.log, start_new_session=True)
 
         def is_ready():
@@ -76,6 +76,10 @@ class Server:
             name, value = word[1].split("=", 1)
             self.env[name] = value
         return self
+
+    def command(self, *arguments):
+        """The command that runs the program with these arguments."""
+        return arguments
 
     def kill(self, sig=signal.SIGKILL):
         self.process.send_signal(sig)
