@@ -91,12 +91,24 @@ type Runner interface {
 	Discard(context.Context, CellID) error
 }
 
+// Keeper is the ability of a driver to say what its services ask of a client.
+type Keeper interface {
+	// Secret returns what a client presents to the service: for Connect the
+	// value of the gRPC metadata key x-glaux-session-secret, for UI that of
+	// the HTTP header X-Glaux-Session-Secret. It is made at launch, another
+	// one for every driver and service, and never changes; it must not leave
+	// the server. The error is ErrNoSecret for a service that asks for none,
+	// and ErrGone once the driver was removed.
+	Secret(context.Context, Service) (string, error)
+}
+
 // Service is something inside a driver one can connect to.
 type Service string
 
 // The services of a driver.
 const (
 	Connect Service = "connect" // Spark Connect (gRPC on a Unix socket)
+	UI      Service = "ui"      // the Spark UI (HTTP)
 )
 
 // Status is what is known of a driver at one moment.
@@ -105,6 +117,8 @@ type Status struct {
 	ApplicationID string // Spark's own; empty before Ready
 	SparkVersion  string
 	Executors     []Executor // newest first; those that ended stay listed
+	Operations    int        // Spark Connect operations that run
+	Operated      time.Time  // when the last of them ended; zero: none has
 	Cell          CellID     // the running cell; empty when idle
 	Tasks         Tasks      // Spark tasks of the running cell
 	Responsive    bool       // false while the interpreter does not answer pings or is being killed
@@ -211,9 +225,10 @@ func (e *StartError) Error() string { return fmt.Sprintf("cannot start driver: %
 
 // What the contracts return.
 var (
-	ErrGone    = errors.New("driver is gone")
-	ErrBusy    = errors.New("driver runs another cell")
-	ErrNoCell  = errors.New("no such cell")
-	ErrStale   = errors.New("a newer server owns this driver")
-	ErrNoReply = errors.New("driver does not answer")
+	ErrGone     = errors.New("driver is gone")
+	ErrBusy     = errors.New("driver runs another cell")
+	ErrNoCell   = errors.New("no such cell")
+	ErrStale    = errors.New("a newer server owns this driver")
+	ErrNoReply  = errors.New("driver does not answer")
+	ErrNoSecret = errors.New("driver has no secret for this service")
 )

@@ -235,10 +235,24 @@ func (m *Manager) forget(e *entry) {
 	close(e.gone)
 }
 
-// Runner returns what runs code in a session. It blocks while a server that
-// has just started takes over drivers and while a driver is being launched.
-// The error is engine.ErrGone when nothing is left of the driver.
+// Runner returns what runs code in a session. It blocks and fails as Driver does.
 func (m *Manager) Runner(ctx context.Context, key Key) (engine.Runner, error) {
+	d, err := m.Driver(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := d.(engine.Runner)
+	if !ok {
+		return nil, errors.New("cannot run code: the driver has no runner")
+	}
+	return r, nil
+}
+
+// Driver returns the driver of a session, without asking who wants it: for
+// callers inside the server. It blocks while a server that has just started
+// takes over drivers and while a driver is being launched. The error is
+// engine.ErrGone when nothing is left of the driver.
+func (m *Manager) Driver(ctx context.Context, key Key) (engine.Driver, error) {
 	select {
 	case <-m.recovered:
 	case <-ctx.Done():
@@ -256,11 +270,7 @@ func (m *Manager) Runner(ctx context.Context, key Key) (engine.Runner, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	r, ok := e.driver.(engine.Runner)
-	if !ok {
-		return nil, errors.New("cannot run code: the driver has no runner")
-	}
-	return r, nil
+	return e.driver, nil
 }
 
 // Session returns the session of the key, or ErrNotFound, without asking who

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 
@@ -19,6 +20,7 @@ type driver struct {
 var (
 	_ engine.Driver = (*driver)(nil)
 	_ engine.Runner = (*driver)(nil)
+	_ engine.Keeper = (*driver)(nil)
 
 	errNotPrepared = errors.New("cannot run cell: the driver is not prepared")
 )
@@ -94,9 +96,38 @@ func (d *driver) Watch(ctx context.Context, f func(engine.Status)) error {
 	}
 }
 
-// Dial has nothing to connect to: a fake serves no Spark Connect.
-func (d *driver) Dial(context.Context, engine.Service) (net.Conn, error) {
-	return nil, engine.ErrNoReply
+// Dial connects to what OnDial plays.
+func (d *driver) Dial(ctx context.Context, service engine.Service) (net.Conn, error) {
+	m := d.m
+	if err := d.now(ctx); err != nil {
+		return nil, err
+	}
+	gone := m.exit != nil
+	m.mu.Unlock()
+	switch {
+	case gone:
+		return nil, engine.ErrGone
+	case m.fake.OnDial == nil:
+		return nil, engine.ErrNoReply
+	}
+	return m.fake.OnDial(m.spec.Key, service)
+}
+
+// Secret makes a secret of the key and the service.
+func (d *driver) Secret(ctx context.Context, service engine.Service) (string, error) {
+	m := d.m
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.removed:
+		return "", engine.ErrGone
+	case service != engine.Connect && service != engine.UI:
+		return "", fmt.Errorf("%w: %q", engine.ErrNoSecret, service)
+	}
+	return "secret of " + string(m.spec.Key) + " for " + string(service), nil
 }
 
 // Stop ends the machine after the scripted time, or when ctx ends.

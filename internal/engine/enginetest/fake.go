@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"sync"
 
 	"glaux/internal/engine"
@@ -23,6 +24,8 @@ type Fake struct {
 	OnLaunch func(engine.Spec) Start
 	// OnCell scripts a cell; nil takes the cell's code for a script (Parse).
 	OnCell func(engine.Key, engine.Cell) Script
+	// OnDial plays the services of a driver that runs; nil answers for none.
+	OnDial func(engine.Key, engine.Service) (net.Conn, error)
 
 	mu       sync.Mutex
 	machines map[engine.Key]*machine // every driver that is not removed

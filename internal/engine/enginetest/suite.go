@@ -56,6 +56,7 @@ func Test(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"StopForces", stopForces},
 		{"WaitsEndWithContext", waitsEndWithContext},
 		{"DiscardForgets", discardForgets},
+		{"KeepsSecrets", keepsSecrets},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

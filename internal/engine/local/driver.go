@@ -18,7 +18,7 @@ import (
 )
 
 // Driver is one server's hold on a session's shim. It implements
-// engine.Driver and engine.Runner.
+// engine.Driver, engine.Runner and engine.Keeper.
 type Driver struct {
 	l      *Launcher
 	key    engine.Key
@@ -29,6 +29,7 @@ type Driver struct {
 var (
 	_ engine.Driver = (*Driver)(nil)
 	_ engine.Runner = (*Driver)(nil)
+	_ engine.Keeper = (*Driver)(nil)
 )
 
 // ErrNotPrepared is returned by Run for a driver that is not ready yet.

@@ -84,7 +84,9 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 		env.set("LD_LIBRARY_PATH", path)
 	}
 	env.set("GLAUX_CONNECT_SOCKET", s.Connect)
-	env.set("GLAUX_CONNECT_SECRET", secret())
+	for _, name := range secretNames() {
+		env.set(name, secret())
+	}
 	s.JVM = shim.Command{Path: jvm[0], Args: jvm[1:], Env: env.list(), Dir: at.work}
 	s.Python = shim.Command{Path: rt.Runner[0], Args: rt.Runner[1:], Env: python, Dir: at.work}
 
