@@ -128,7 +128,11 @@ func operationOf(t reflect.Type) (service, operation string) {
 		return "", ""
 	}
 	operation, _ = strings.CutSuffix(t.Name(), "Input")
-	return path.Base(t.PkgPath()), operation
+	service = path.Base(t.PkgPath())
+	if service == "cloudwatchlogs" { // the one package that is not named as the service signs
+		service = Logs
+	}
+	return service, operation
 }
 
 // nodeKey identifies a node while building.

@@ -44,7 +44,7 @@ func NewJSON(rows []Operation, o Options) (*JSON, error) {
 		o.MaxBody = DefaultMaxBody
 	}
 	d := &JSON{Options: o, rows: make(map[string]Operation)}
-	for _, service := range []string{Athena, Glue} {
+	for _, service := range []string{Athena, Glue, Logs} {
 		for _, name := range operations(service) {
 			d.rows[targetPrefix(service)+name] = Operation{Service: service, Name: name, Action: action(service, name)}
 		}
@@ -61,8 +61,11 @@ func NewJSON(rows []Operation, o Options) (*JSON, error) {
 
 // targetPrefix is what stands before an operation's name in X-Amz-Target.
 func targetPrefix(service string) string {
-	if service == Glue {
+	switch service {
+	case Glue:
 		return "AWSGlue."
+	case Logs:
+		return "Logs_20140328."
 	}
 	return "AmazonAthena."
 }

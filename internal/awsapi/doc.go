@@ -1,4 +1,4 @@
-// Package awsapi speaks the AWS wire protocols: JSON 1.1 (Athena, Glue) and
+// Package awsapi speaks the AWS wire protocols: JSON 1.1 (Athena, Glue, Logs) and
 // the query protocol with XML replies (STS).
 //
 // An operation is a function of (context, caller, input) to (output, error).

@@ -16,7 +16,7 @@ type exception struct {
 	code     string // AthenaErrorCode and ErrorCode; Athena only
 	resource string // ResourceName; Athena's ResourceNotFoundException only
 	reason   string // Reason; Athena's TooManyRequestsException only
-	edge     bool   // made before the service: its text goes under "message"
+	edge     bool   // made before the service, or by one that writes the same: its text goes under "message"
 	cause    error  // logged, never shown
 }
 
@@ -36,6 +36,13 @@ func (e *violationError) Error() string { return e.message }
 // exceptionOf turns any error into the exception of the service. It is the
 // only place where the two vocabularies meet.
 func exceptionOf(service, requestID string, err error) exception {
+	x := exceptionIn(service, requestID, err)
+	x.edge = x.edge || service == Logs // which has no other spelling
+	return x
+}
+
+// exceptionIn is exceptionOf but for how the service spells its texts' member.
+func exceptionIn(service, requestID string, err error) exception {
 	if e, ok := errors.AsType[*serializationError](err); ok {
 		x := exception{status: http.StatusBadRequest, name: "SerializationException", message: e.message}
 		if service == STS {
@@ -53,6 +60,8 @@ func exceptionOf(service, requestID string, err error) exception {
 			x.name, x.code = "InvalidRequestException", fault.CodeInvalidInput
 		case STS:
 			x.name = "ValidationError"
+		case Logs:
+			x.name = "InvalidParameterException"
 		default:
 			x.name = "ValidationException"
 		}
@@ -108,15 +117,15 @@ func internal(service, requestID string, cause error) exception {
 func named(service string, k fault.Kind) (string, int) {
 	switch k {
 	case fault.Invalid:
-		return pick(service, "InvalidRequestException", "InvalidInputException", "ValidationError"), http.StatusBadRequest
+		return pick(service, "InvalidRequestException", "InvalidInputException", "InvalidParameterException", "ValidationError"), http.StatusBadRequest
 	case fault.NotFound:
-		return pick(service, "ResourceNotFoundException", "EntityNotFoundException", "NoSuchEntity"), http.StatusBadRequest
+		return pick(service, "ResourceNotFoundException", "EntityNotFoundException", "ResourceNotFoundException", "NoSuchEntity"), http.StatusBadRequest
 	case fault.Exists:
-		return pick(service, "SessionAlreadyExistsException", "AlreadyExistsException", "EntityAlreadyExists"), http.StatusBadRequest
+		return pick(service, "SessionAlreadyExistsException", "AlreadyExistsException", "ResourceAlreadyExistsException", "EntityAlreadyExists"), http.StatusBadRequest
 	case fault.TooMany:
-		return pick(service, "TooManyRequestsException", "ResourceNumberLimitExceededException", "LimitExceeded"), http.StatusBadRequest
+		return pick(service, "TooManyRequestsException", "ResourceNumberLimitExceededException", "LimitExceededException", "LimitExceeded"), http.StatusBadRequest
 	case fault.Throttled:
-		return pick(service, "ThrottlingException", "ThrottlingException", "Throttling"), http.StatusBadRequest
+		return pick(service, "ThrottlingException", "ThrottlingException", "ThrottlingException", "Throttling"), http.StatusBadRequest
 	case fault.Denied:
 		if service == STS {
 			return "AccessDenied", http.StatusForbidden
@@ -128,14 +137,16 @@ func named(service string, k fault.Kind) (string, int) {
 		return "NotImplementedException", http.StatusNotImplemented
 	case fault.Internal:
 	}
-	return pick(service, "InternalServerException", "InternalServiceException", "InternalFailure"), http.StatusInternalServerError
+	return pick(service, "InternalServerException", "InternalServiceException", "ServiceUnavailableException", "InternalFailure"), http.StatusInternalServerError
 }
 
 // pick chooses the name by service.
-func pick(service, athena, glue, sts string) string {
+func pick(service, athena, glue, logs, sts string) string {
 	switch service {
 	case Glue:
 		return glue
+	case Logs:
+		return logs
 	case STS:
 		return sts
 	}

@@ -16,12 +16,13 @@ import (
 const (
 	Athena = "athena"
 	Glue   = "glue"
+	Logs   = "logs" // CloudWatch Logs
 	STS    = "sts"
 )
 
 // Operation is one row of the operation table.
 type Operation struct {
-	Service string  // signing name: Athena or Glue
+	Service string  // signing name: Athena, Glue or Logs
 	Name    string  // as in X-Amz-Target, after the dot
 	Action  string  // IAM action that package access is asked about
 	Handler Handler // nil: known but not built, answered 501 by name
@@ -83,6 +84,8 @@ func operations(service string) []string {
 		return athenaOperations()
 	case Glue:
 		return glueOperations()
+	case Logs:
+		return logsOperations()
 	case STS:
 		return stsOperations()
 	}
