@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -55,6 +56,8 @@ type Config struct {
 
 	DPU DPU `embed:"" prefix:"dpu-" yaml:"dpu"`
 	S3  S3  `embed:"" prefix:"s3-" yaml:"s3"`
+	// Logs is where the logs of sessions are kept.
+	Logs Logs `embed:"" prefix:"logs-" yaml:"logs"`
 
 	// Bucket is made at the first start and holds the results of the
 	// workgroups that exist from the start. Empty: glaux-<account>.
@@ -113,6 +116,16 @@ type S3 struct {
 	// (BUCKET.HOST, BUCKET.s3.HOST), besides localhost and Listen's. Our own
 	// pages answer under them too.
 	Hosts []string `help:"Names that buckets may stand in front of, besides localhost and --listen's." placeholder:"HOST" yaml:"hosts"`
+}
+
+// Logs says how long and how much the store of logs keeps.
+type Logs struct {
+	// RetentionDays is for managed logging; groups of clients have what they
+	// ask for. 1 to 3653. Zero: 30.
+	RetentionDays int `help:"Days that managed logs are kept." default:"30" yaml:"retention-days"`
+	// MaxBytes bounds the files of all log groups together; beyond it the
+	// oldest events are dropped. From 64 MiB. Zero: 4 GiB.
+	MaxBytes int64 `help:"Bytes that all log groups may take on the disk; the oldest events go first." default:"4294967296" yaml:"max-bytes"`
 }
 
 // User is a named user with one long-lived key pair.
@@ -186,6 +199,7 @@ func (c *Config) Complete(getenv func(string) string) error {
 	if c.Bucket == "" {
 		c.Bucket = "glaux-" + c.Account
 	}
+	c.Logs.RetentionDays, c.Logs.MaxBytes = cmp.Or(c.Logs.RetentionDays, 30), cmp.Or(c.Logs.MaxBytes, 4<<30)
 	if c.S3.Region == "" {
 		c.S3.Region = c.Region
 	}
@@ -247,6 +261,8 @@ func (c *Config) Check() error {
 	if c.MaxRequestBytes != 0 {
 		within("max-request-bytes", c.MaxRequestBytes, 1<<10, 1<<30)
 	}
+	within("logs-retention-days", int64(c.Logs.RetentionDays), 1, 3653)
+	within("logs-max-bytes", c.Logs.MaxBytes, 64<<20, 1<<50)
 	within("max-output", c.MaxOutput, 1<<10, 1<<40)
 	within("session-uids", int64(c.SessionUIDs), 1000, 1<<31-65537)
 	lasts := func(name string, value, low, high time.Duration) {

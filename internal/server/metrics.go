@@ -12,6 +12,7 @@ import (
 
 	"glaux/internal/awsapi"
 	"glaux/internal/calc"
+	"glaux/internal/logs"
 	"glaux/internal/session"
 )
 
@@ -71,26 +72,41 @@ type census struct {
 	ctx      context.Context // of the server's parts; the collector's interface has none
 	sessions session.Store
 	calcs    calc.Store
+	logs     *logs.Store
 	log      *slog.Logger
 
-	bySession, byCalc *prometheus.Desc
+	bySession, byCalc                          *prometheus.Desc
+	logDisk, logGroups, logEvents, logsDropped *prometheus.Desc
 }
 
 func newCensus(ctx context.Context, p *parts) *census {
 	return &census{
-		ctx: ctx, sessions: p.db, calcs: p.db, log: p.s.log,
+		ctx: ctx, sessions: p.db, calcs: p.db, logs: p.logs, log: p.s.log,
 		bySession: prometheus.NewDesc("glaux_sessions",
 			"Sessions that are kept, by state, and by cause once they have ended.", []string{"state", "cause"}, nil),
 		byCalc: prometheus.NewDesc("glaux_calculations_live",
 			"Calculations that are not over, by state.", []string{"state"}, nil),
+		logDisk:     prometheus.NewDesc("glaux_logs_bytes", "Bytes that the log groups take on the disk.", nil, nil),
+		logGroups:   prometheus.NewDesc("glaux_log_groups", "Log groups that exist.", nil, nil),
+		logEvents:   prometheus.NewDesc("glaux_log_events_total", "Log events that were appended.", nil, nil),
+		logsDropped: prometheus.NewDesc("glaux_logs_dropped_bytes_total", "Bytes of logs that were dropped because of the bound on the disk.", nil, nil),
 	}
 }
 
 // Describe tells what Collect sends.
-func (c *census) Describe(to chan<- *prometheus.Desc) { to <- c.bySession; to <- c.byCalc }
+func (c *census) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.bySession, c.byCalc, c.logDisk, c.logGroups, c.logEvents, c.logsDropped} {
+		to <- d
+	}
+}
 
 // Collect counts.
 func (c *census) Collect(to chan<- prometheus.Metric) {
+	l := c.logs.Stats()
+	to <- prometheus.MustNewConstMetric(c.logDisk, prometheus.GaugeValue, float64(l.Disk))
+	to <- prometheus.MustNewConstMetric(c.logGroups, prometheus.GaugeValue, float64(l.Groups))
+	to <- prometheus.MustNewConstMetric(c.logEvents, prometheus.CounterValue, float64(l.Appended))
+	to <- prometheus.MustNewConstMetric(c.logsDropped, prometheus.CounterValue, float64(l.Dropped))
 	sessions, err := c.sessions.Sessions(c.ctx, session.Query{})
 	if err != nil {
 		c.log.Warn("cannot count sessions", "cause", err)

@@ -31,6 +31,7 @@ func (p place) lockFile() string { return filepath.Join(p.data, "lock") }
 func (p place) runFile() string  { return filepath.Join(p.data, "server.json") }
 func (p place) database() string { return filepath.Join(p.data, "glaux.db") }
 func (p place) keys() string     { return filepath.Join(p.data, "keys") }
+func (p place) logs() string     { return filepath.Join(p.data, "logs") }
 func (p place) objects() string  { return filepath.Join(p.data, "objects") }
 func (p place) agent() string    { return filepath.Join(p.sockets, "agent.sock") }
 func (p place) control() string  { return filepath.Join(p.sockets, "control.sock") }

@@ -16,6 +16,7 @@ import (
 	"glaux/internal/calc"
 	"glaux/internal/engine/local"
 	"glaux/internal/ident"
+	"glaux/internal/logs"
 	"glaux/internal/session"
 	"glaux/internal/store"
 	"glaux/internal/stsapi"
@@ -31,6 +32,7 @@ type parts struct {
 	authority  *access.Authority
 	audit      *access.AuditLog
 	storage    *storage
+	logs       *logs.Store
 	workgroups *workgroup.Manager
 	sessions   *session.Manager
 	calcs      *calc.Manager
@@ -63,6 +65,9 @@ func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 		return nil, err
 	}
 	if p.storage, err = s.wireStorage(p.authority); err != nil {
+		return nil, err
+	}
+	if p.logs, err = logs.Open(logs.Config{Dir: s.place.logs(), ManagedDays: s.cfg.Logs.RetentionDays, MaxBytes: s.cfg.Logs.MaxBytes, Log: s.log}); err != nil {
 		return nil, err
 	}
 	role := p.home.Role(defaultRole)
@@ -194,6 +199,7 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	p.s.meter.registry.MustRegister(newCensus(ctx, p))
 	group.Go(func() error { return p.audit.Run(ctx) })
 	p.storage.run(ctx, group, p.s.ready, p.s.log)
+	group.Go(func() error { return p.logs.Run(ctx) })
 	group.Go(func() error { return p.sessions.Run(ctx) })
 	group.Go(func() error { return p.calcs.Run(ctx) })
 }
