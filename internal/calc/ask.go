@@ -33,7 +33,7 @@ func (in *Request) hash() []byte {
 	return h.Sum(nil)
 }
 
-// Start makes a calculation on a session that is Idle, which is Busy from then
+// Start makes a calculation on a session that has none, which is Busy from then
 // on, and returns it as CREATING. The same token with the same request returns
 // the calculation it made before. Refusals are faults and create nothing.
 func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Calculation, error) {
@@ -61,11 +61,10 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Cal
 	}
 	n := Creation{Calculation: c, Operation: "StartCalculationExecution", Token: in.Token, Hash: in.hash()}
 	c, created, err := m.cfg.Store.CreateCalculation(ctx, n, func(s *session.Session) error {
-		if s.State != session.Idle {
+		if !s.Free() {
 			return fault.Invalidf("Session is in the %s state; needs to be IDLE to accept Calculations.", s.AthenaState())
 		}
-		s.Work = id
-		return s.Move(session.Began, time.Now(), "", "")
+		return s.Take(id, time.Now())
 	})
 	switch {
 	case errors.Is(err, session.ErrTokenUsed):

@@ -143,6 +143,25 @@ func TestOneCalculationAtATime(t *testing.T) {
 	})
 }
 
+func TestConnectOperationsKeepNoCalculationOut(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		made := s.idle(t)
+		w.machine.SetOperations(made.Key, 1, time.Time{})
+		synctest.Wait()
+		s.wantSession(t, made.ID, "BUSY")
+		c := s.start(t, made.ID, "sleep 1s")
+		_, err := s.calcs.Start(t.Context(), root, calc.Request{Session: made.ID, Code: "out x"})
+		wantMessage(t, err, "Session is in the BUSY state; needs to be IDLE to accept Calculations.")
+		sleep(2 * time.Second)
+		s.want(t, c.ID, calc.Completed)
+		s.wantSession(t, made.ID, "BUSY")
+		w.machine.SetOperations(made.Key, 0, time.Now())
+		synctest.Wait()
+		s.wantSession(t, made.ID, "IDLE")
+	})
+}
+
 func TestTokenMakesOneCalculation(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t)

@@ -287,8 +287,7 @@ func end(c *Calculation, s *session.Session, res engine.CellResult, tasks engine
 	if s.Work != c.ID || s.State == session.Ended {
 		return nil
 	}
-	s.Work = ""
-	return s.Move(session.Finished, now, "", "")
+	return s.Leave(now)
 }
 
 // verdict is how a calculation ends whose cell has ended so.

@@ -55,8 +55,21 @@ func (v *serving) limit(s Session) time.Duration {
 	return 0
 }
 
+// deaf is for how much longer a driver that was taken over may say nothing of
+// itself before its session is judged by the row alone: what it did while no
+// server was there only the driver knows.
+func (v *serving) deaf(now time.Time) time.Duration {
+	if v.shows.Phase != "" {
+		return 0
+	}
+	return max(0, v.m.cfg.AdoptTimeout-now.Sub(v.begun))
+}
+
 // due is how long until judge has to look again.
 func (v *serving) due() time.Duration {
+	if d := v.deaf(time.Now()); d > 0 {
+		return d
+	}
 	most := v.limit(v.s)
 	if most == 0 {
 		return judgeEvery
@@ -68,6 +81,9 @@ func (v *serving) due() time.Duration {
 // decides: calculations move it without this goroutine.
 func (v *serving) judge() bool {
 	now := time.Now()
+	if v.deaf(now) > 0 {
+		return true
+	}
 	due := false
 	ok := v.save(func(s *Session) error {
 		due = false

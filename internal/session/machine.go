@@ -28,11 +28,11 @@ const (
 	Admitted Event = "Admitted" // a budget was found for it
 	Spawned  Event = "Spawned"  // the driver process runs
 	Ready    Event = "Ready"    // the driver can run code
-	Began    Event = "Began"    // a calculation was taken
-	Finished Event = "Finished" // the calculation ended
+	Began    Event = "Began"    // work was taken: a calculation, or Spark Connect operations
+	Finished Event = "Finished" // all of it ended
 	Silent   Event = "Silent"   // the interpreter stopped answering
 	Answered Event = "Answered" // it answers again, and runs nothing
-	Resumed  Event = "Resumed"  // it answers again, and its calculation still runs
+	Resumed  Event = "Resumed"  // it answers again, and work goes on
 	TimedOut Event = "TimedOut" // the idle timeout passed
 	Stop     Event = "Stop"     // the end was asked for
 	Exited   Event = "Exited"   // the driver is gone, or never came
@@ -44,7 +44,7 @@ var moves = map[State]map[Event]State{
 	Launching: {Spawned: Started, Ready: Idle, Stop: Stopping, Exited: Ended},
 	Started:   {Ready: Idle, Stop: Stopping, Exited: Ended},
 	Idle:      {Began: Busy, Silent: Degraded, TimedOut: Stopping, Stop: Stopping, Exited: Ended},
-	Busy:      {Finished: Idle, Silent: Degraded, Stop: Stopping, Exited: Ended},
+	Busy:      {Began: Busy, Finished: Idle, Silent: Degraded, Stop: Stopping, Exited: Ended},
 	Degraded:  {Answered: Idle, Resumed: Busy, Finished: Degraded, Stop: Stopping, Exited: Ended},
 	Stopping:  {Stop: Stopping, Finished: Stopping, Exited: Ended},
 	Ended:     {},
@@ -80,7 +80,7 @@ func (e *TransitionError) Error() string {
 }
 
 // Move takes s through one event. It is the only place that changes State,
-// and with it Changed, Spawned, IdleSince, EndedAt and, where an end begins, Cause,
+// and with it Changed, Spawned, IdleSince (which Operate may move on), EndedAt and, where an end begins, Cause,
 // Reason and Desired. cause and why count for events that begin an end; what
 // was set by an earlier one stays.
 func (s *Session) Move(e Event, at time.Time, cause Cause, why string) error {
@@ -104,7 +104,7 @@ func (s *Session) Move(e Event, at time.Time, cause Cause, why string) error {
 			s.Cause, s.Reason = cause, why
 		}
 		if to == Ended {
-			s.EndedAt = at
+			s.EndedAt, s.Operating = at, false
 		}
 	case Degraded:
 		if why != "" {

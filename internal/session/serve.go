@@ -25,6 +25,8 @@ type serving struct {
 	s    Session         // the row as last read or written
 
 	stopping bool               // Stop of the driver was called
+	begun    time.Time          // when serveDriver did
+	shows    engine.Status      // of the driver, as last seen; no phase: not yet
 	shown    []engine.Executor  // as the driver last showed them and the row has them
 	failure  *engine.StartError // why the driver did not become ready
 	told     bool               // Ready has returned
@@ -178,7 +180,8 @@ func (v *serving) serveDriver(ctx context.Context) bool {
 
 	start := time.NewTimer(v.m.cfg.StartTimeout)
 	defer start.Stop()
-	v.stood.begin(v.s, time.Now())
+	v.begun = time.Now()
+	v.stood.begin(v.s, v.begun)
 	check := time.NewTimer(v.due())
 	defer check.Stop()
 	stop := func() {
@@ -328,6 +331,7 @@ func (v *serving) take(e Event, c Cause, why string) bool {
 
 // seen moves the session by what its driver shows.
 func (v *serving) seen(st engine.Status) bool {
+	v.shows = st
 	if st.Phase == engine.Started && v.s.State == Launching && !v.take(Spawned, "", "") {
 		return false
 	}
@@ -345,16 +349,22 @@ func (v *serving) seen(st engine.Status) bool {
 		}
 		v.shown = st.Executors
 	}
-	if st.Responsive && v.s.State == Degraded {
-		return v.save(func(s *Session) error {
-			e := Answered
-			if s.Work != "" {
-				e = Resumed
-			}
-			return s.Move(e, time.Now(), "", "")
-		})
+	if st.Responsive && v.s.State == Degraded && !v.save(func(s *Session) error {
+		return s.Move(s.goesOn(), time.Now(), "", "")
+	}) {
+		return false
 	}
-	return true
+	return v.operate(st)
+}
+
+// operate moves the session by the Connect operations that its driver shows.
+func (v *serving) operate(st engine.Status) bool {
+	if st.Phase != engine.Prepared || st.Operations == 0 && st.Operated.IsZero() && !v.s.Operating {
+		return true
+	}
+	return v.save(func(s *Session) error {
+		return s.Operate(st.Operations > 0, st.Operated, time.Now())
+	})
 }
 
 func sameExecutor(a, b engine.Executor) bool {
@@ -366,7 +376,7 @@ func sameExecutor(a, b engine.Executor) bool {
 func (v *serving) ready(ctx context.Context, err error) bool {
 	switch start, failed := errors.AsType[*engine.StartError](err); {
 	case err == nil:
-		return v.take(Ready, "", "")
+		return v.take(Ready, "", "") && v.operate(v.shows)
 	case ctx.Err() != nil:
 		return false
 	case v.s.State != Launching && v.s.State != Started:

@@ -70,6 +70,7 @@ type Session struct {
 	EndedAt   time.Time // zero until Ended
 
 	Work           string            // id of the calculation that has the session; empty: none
+	Operating      bool              // Spark Connect operations run
 	Executors      []engine.Executor // as last seen; newest first
 	DPUs           int               // of the driver; metering
 	Lived          time.Duration     // of the driver: up to now in what Get returns, to its end as its owner measured it once Ended

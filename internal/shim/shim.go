@@ -99,6 +99,8 @@ type Status struct {
 	Cell          string     `json:"cell,omitempty"`
 	TasksDone     int        `json:"tasksDone,omitempty"`
 	TasksTotal    int        `json:"tasksTotal,omitempty"`
+	Operations    int        `json:"operations,omitempty"` // of Spark Connect, that run
+	Operated      int64      `json:"operated,omitempty"`   // when the last of them ended; 0: none has
 	Responsive    bool       `json:"responsive"`
 	Note          string     `json:"note,omitempty"`
 	Archive       *Archive   `json:"archive,omitempty"`

@@ -61,6 +61,7 @@ type sessionDoc struct {
 	DPUs            int                    `json:",omitempty"`
 	Lived           time.Duration          `json:",omitempty"`
 	Work            string                 `json:",omitempty"`
+	Operating       bool                   `json:",omitempty"`
 	Spawned         int64                  `json:",omitempty"`
 }
 
@@ -158,7 +159,8 @@ func scanSession(row scanner) (session.Session, error) {
 	s.Config, s.Properties, s.Monitoring = doc.Config, doc.Properties, doc.Monitoring
 	s.ExecutionRole, s.WorkingDir, s.KMSKey, s.Encryption = doc.ExecutionRole, doc.WorkingDir, doc.KMSKey, doc.Encryption
 	s.IdleTimeout, s.Reason, s.IdleSince = doc.IdleTimeout, doc.Reason, fromMicros(doc.IdleSince)
-	s.DPUs, s.Lived, s.Work, s.Spawned = doc.DPUs, doc.Lived, doc.Work, fromMicros(doc.Spawned)
+	s.DPUs, s.Lived, s.Spawned = doc.DPUs, doc.Lived, fromMicros(doc.Spawned)
+	s.Work, s.Operating = doc.Work, doc.Operating
 	for _, e := range doc.Executors {
 		s.Executors = append(s.Executors, engine.Executor{ID: e.ID, Host: e.Host, Cores: e.Cores,
 			Added: fromMicros(e.Added), Removed: fromMicros(e.Removed), Reason: e.Reason})
@@ -172,7 +174,7 @@ func encodeSession(s session.Session) (string, error) {
 		Config: s.Config, Properties: s.Properties, Monitoring: s.Monitoring,
 		ExecutionRole: s.ExecutionRole, WorkingDir: s.WorkingDir, KMSKey: s.KMSKey, Encryption: s.Encryption,
 		IdleTimeout: s.IdleTimeout, Reason: s.Reason, IdleSince: micros(s.IdleSince), DPUs: s.DPUs, Lived: s.Lived,
-		Work: s.Work, Spawned: micros(s.Spawned),
+		Work: s.Work, Operating: s.Operating, Spawned: micros(s.Spawned),
 	}
 	for _, e := range s.Executors {
 		doc.Executors = append(doc.Executors, executorDoc{ID: e.ID, Host: e.Host, Cores: e.Cores,

@@ -48,6 +48,9 @@ type event struct {
 	Group string `json:"group"`
 	Done  int    `json:"done"`
 	Total int    `json:"total"`
+	// operations
+	Running int   `json:"running"`
+	Ended   int64 `json:"ended"`
 	// archive
 	Used bool   `json:"used"`
 	Why  string `json:"why"`
@@ -221,7 +224,7 @@ func (s *Supervisor) serveJVM(j *jvm) {
 
 // fromJVM handles one event.
 func (s *Supervisor) fromJVM(e *event) {
-	if e.Ev != "progress" {
+	if e.Ev != "progress" && e.Ev != "operations" {
 		s.log.Info("the JVM says", "event", e.Ev, "after", time.Since(s.born).Round(time.Millisecond))
 	}
 	switch e.Ev {
@@ -241,6 +244,12 @@ func (s *Supervisor) fromJVM(e *event) {
 		s.change(func() {
 			if s.running != nil && s.running.id == e.Group {
 				s.status.TasksDone, s.status.TasksTotal = e.Done, e.Total
+			}
+		})
+	case "operations":
+		s.change(func() {
+			if s.exit == nil {
+				s.status.Operations, s.status.Operated = e.Running, e.Ended
 			}
 		})
 	case "archive":

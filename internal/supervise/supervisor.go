@@ -248,7 +248,7 @@ func (s *Supervisor) finish() error {
 	defer s.mu.Unlock()
 	s.gone = true
 	s.status.Phase = shim.PhaseGone
-	s.status.Cell, s.status.TasksDone, s.status.TasksTotal = "", 0, 0
+	s.status.Cell, s.status.TasksDone, s.status.TasksTotal, s.status.Operations = "", 0, 0, 0
 	s.status.Executors = slices.Clone(s.status.Executors) // snapshots share the old one
 	for i := range s.status.Executors {
 		if x := &s.status.Executors[i]; x.Removed == 0 {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"glaux/internal/engine"
 )
@@ -135,6 +136,14 @@ func (f *Fake) SetExecutors(key engine.Key, list []engine.Executor) {
 func (f *Fake) SetTasks(key engine.Key, n engine.Tasks) {
 	if m := f.machine(key); m != nil {
 		m.change(func() { m.status.Tasks = n })
+	}
+}
+
+// SetOperations replaces the Spark Connect operations that a driver shows: how
+// many run, and when the last of them ended.
+func (f *Fake) SetOperations(key engine.Key, running int, ended time.Time) {
+	if m := f.machine(key); m != nil {
+		m.change(func() { m.status.Operations, m.status.Operated = running, ended })
 	}
 }
 

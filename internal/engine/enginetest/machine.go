@@ -139,7 +139,7 @@ func (m *machine) end(e engine.Exit) bool {
 		m.finishLocked(c, engine.Lost)
 	}
 	m.exit = &e
-	m.status.Phase = engine.Gone
+	m.status.Phase, m.status.Operations = engine.Gone, 0
 	for i := range m.status.Executors {
 		if x := &m.status.Executors[i]; x.Removed.IsZero() {
 			x.Removed, x.Reason = now, "driver ended"

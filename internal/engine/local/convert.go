@@ -20,6 +20,7 @@ func fromStatus(s shim.Status) engine.Status {
 	out := engine.Status{
 		ApplicationID: s.ApplicationID, SparkVersion: s.SparkVersion, Cell: engine.CellID(s.Cell),
 		Tasks: engine.Tasks{Done: s.TasksDone, Total: s.TasksTotal}, Responsive: s.Responsive, Note: s.Note,
+		Operations: s.Operations, Operated: fromMillis(s.Operated),
 	}
 	switch s.Phase {
 	case shim.PhasePrepared:

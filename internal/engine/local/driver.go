@@ -127,7 +127,7 @@ func (d *Driver) Watch(ctx context.Context, f func(engine.Status)) error {
 		err = d.again(ctx, err)
 		if errors.Is(err, engine.ErrGone) {
 			last.Phase = shim.PhaseGone
-			last.Cell, last.TasksDone, last.TasksTotal = "", 0, 0
+			last.Cell, last.TasksDone, last.TasksTotal, last.Operations = "", 0, 0, 0
 			f(fromStatus(last))
 			return nil
 		}

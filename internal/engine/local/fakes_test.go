@@ -126,6 +126,9 @@ func fakeJVM(args []string) int {
 	if conf["spark.test.hang"] == "" {
 		send(message{"ev": "ready"})
 	}
+	if n := conf["spark.test.operations"]; n != "" {
+		send(message{"ev": "operations", "running": json.Number(n), "ended": 1234})
+	}
 	if code := conf["spark.test.exit"]; code != "" {
 		n := 0
 		fmt.Sscan(code, &n)
@@ -208,7 +211,7 @@ func fakePython() int {
 
 // run plays one cell. Besides the suite's language it knows lines that try
 // out what a real cell could do: "env NAME", "id", "touch PATH", "read PATH",
-// "list DIR", "status FIELD", "orphan", "dial ADDRESS".
+// "list DIR", "status FIELD", "orphan", "dial ADDRESS", "unix SOCKET".
 func (r *fakeRunner) run(id, code string, stop chan struct{}) {
 	var script []string
 	for line := range strings.Lines(code) {
@@ -313,6 +316,12 @@ func (r *fakeRunner) special(line string) bool {
 			pid = err.Error()
 		}
 		fmt.Println(pid)
+	case "unix":
+		c, err := net.Dial("unix", rest)
+		if err == nil {
+			c.Close()
+		}
+		fmt.Println(errorOf(err))
 	case "dial":
 		c, err := net.Dial("tcp", rest)
 		if err == nil {

@@ -1,10 +1,13 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -42,7 +45,9 @@ func TestSessionsHaveUsersOfTheirOwn(t *testing.T) {
 	if err := os.WriteFile(keys, []byte("secret"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	one, two := ready(t, w, testSpec()), ready(t, w, testSpec())
+	serving := testSpec()
+	serving.Properties["spark.test.connect"] = "1"
+	one, two := ready(t, w, serving), ready(t, w, testSpec())
 	id := one.print("id")
 	var uid, euid, gid, groups int
 	if _, err := fmt.Sscan(id, &uid, &euid, &gid, &groups); err != nil || uid < 200000 || euid != uid || gid != uid || groups != 0 {
@@ -68,4 +73,39 @@ func TestSessionsHaveUsersOfTheirOwn(t *testing.T) {
 			t.Errorf("%s: %q, want %q", code, got, want)
 		}
 	}
+
+	// Spark Connect is reached by the session itself and through its shim alone.
+	socket := one.w.launcher(t).connectSocket(one.d.key)
+	if got := one.print("unix " + socket); got != "ok" {
+		t.Errorf("the session's own connection: %s", got)
+	}
+	if got := two.print("unix " + socket); got == "ok" {
+		t.Error("another session reaches the socket of Spark Connect")
+	}
+	for what, path := range map[string]string{"Spark Connect": socket, "the shim": one.d.client.Socket} {
+		if err := dialAs(65534, path); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("another user reaches the socket of %s: %v", what, err)
+		}
+		if err := dialAs(0, path); err != nil {
+			t.Errorf("root does not reach the socket of %s: %v", what, err)
+		}
+	}
+}
+
+// dialAs connects to a socket with the rights of another user.
+func dialAs(uid int, socket string) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if uid != 0 { // of this thread alone; the rights of root go with it
+		if err := syscall.Setfsuid(uid); err != nil {
+			return err
+		}
+		defer syscall.Setfsuid(0)
+	}
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(fd)
+	return syscall.Connect(fd, &syscall.SockaddrUnix{Name: socket})
 }

@@ -408,6 +408,35 @@ func TestConnectSocketIsPassed(t *testing.T) {
 	}
 }
 
+func TestOperationsAreShown(t *testing.T) {
+	t.Parallel()
+	spec := testSpec()
+	spec.Properties["spark.test.operations"] = "2"
+	v := ready(t, newWorld(t), spec)
+	seen := func(d *Driver, ok func(engine.Status) bool) {
+		t.Helper()
+		watch, cancel := context.WithCancel(v.ctx)
+		defer cancel()
+		found := false
+		err := d.Watch(watch, func(s engine.Status) {
+			if ok(s) {
+				found = true
+				cancel()
+			}
+		})
+		if !found {
+			t.Fatalf("the status never was as wanted: %v", err)
+		}
+	}
+	run := func(s engine.Status) bool { return s.Operations == 2 && s.Operated.UnixMilli() == 1234 }
+	seen(v.d, run)
+	seen(v.restarted(), run)
+	if err := v.d.Stop(v.ctx); err != nil {
+		t.Fatal(err)
+	}
+	seen(v.restarted(), func(s engine.Status) bool { return s.Phase == engine.Gone && s.Operations == 0 })
+}
+
 func TestOutputStaysOutOfTheShimsMemory(t *testing.T) {
 	t.Parallel()
 	v := ready(t, newWorld(t), testSpec())

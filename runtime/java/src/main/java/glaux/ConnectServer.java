@@ -12,7 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.concurrent.Executors;
 import org.apache.spark.SparkContext;
+import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.connect.service.SparkConnectInterceptorRegistry$;
 import org.apache.spark.sql.connect.service.SparkConnectService;
 import org.apache.spark.sql.connect.service.SparkConnectService$;
@@ -27,7 +29,7 @@ final class ConnectServer {
     private ConnectServer() {}
 
     /** Starts the server; the path appears once the socket has mode 0600. */
-    static Server start(SparkContext context, String path, String secret) throws Exception {
+    static Server start(SparkContext context, String path, String secret, Events events) throws Exception {
         Path socket = Path.of(path);
         Path hidden = Path.of(path + "~");
         Files.deleteIfExists(hidden);
@@ -39,18 +41,38 @@ final class ConnectServer {
                 .channelType(channel)
                 .bossEventLoopGroup(boss)
                 .workerEventLoopGroup(workers)
+                .executor(Executors.newCachedThreadPool(ConnectServer::thread))
                 .maxInboundMessageSize(128 << 20) // Spark's own default of spark.connect.grpc.maxInboundMessageSize
                 .addService(new SparkConnectService(false));
         SparkConnectInterceptorRegistry$.MODULE$.chainInterceptors(builder);
+        builder.intercept(new Activity(events));
+        builder.intercept(new ContextInterceptor(context));
         builder.intercept(new SecretInterceptor(secret)); // the last one added is asked first
         Server server = builder.build().start();
         Files.setPosixFilePermissions(hidden, PosixFilePermissions.fromString("rw-------"));
         Files.move(hidden, socket, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         SparkConnectService$.MODULE$.server_$eq(server);
-        // Private in Spark, called by its plugin: the listener behind the UI's Connect tab.
+        show(context);
+        return server;
+    }
+
+    /**
+     * Makes a thread for calls. Without this it would inherit the driver's own SparkSession as its active one, on whose context
+     * new Connect sessions would be made even after code has stopped that and started another.
+     */
+    private static Thread thread(Runnable work) {
+        Thread made = new Thread(() -> {
+            SparkSession.clearActiveSession();
+            work.run();
+        }, "glaux-connect");
+        made.setDaemon(true);
+        return made;
+    }
+
+    /** Adds what follows Connect in the context's UI. It is private in Spark, and called by its plugin. */
+    static void show(SparkContext context) throws ReflectiveOperationException {
         var listener = SparkConnectService$.class.getDeclaredMethod("createListenerAndUI", SparkContext.class);
         listener.setAccessible(true);
         listener.invoke(SparkConnectService$.MODULE$, context);
-        return server;
     }
 }

@@ -135,7 +135,7 @@ public final class Driver {
             if (secret.isEmpty()) {
                 throw new StartFailure("GLAUX_CONNECT_SOCKET is set without GLAUX_CONNECT_SECRET", null);
             }
-            ConnectServer.start(spark, socket, secret);
+            ConnectServer.start(spark, socket, secret, events);
             events.send("connect");
         }
         events.send("ready");
