@@ -79,6 +79,7 @@ step "fuzzing" fuzz
 if [ -d runtime/python/tests ]; then
   python "runner" "$VENV/bin/pytest" -q runtime/python/tests
 fi
+step "AWS CLI v2" bash test/debian.sh awscli # it alone has "logs tail"
 tests "wire" -count=1 ./test/wire/...
 tests "Go SDK" -count=1 -timeout 10m ./test/compat/...
 python "clients" "$VENV/bin/pytest" -q test/compat

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"glaux/internal/fault"
+	"glaux/internal/ident"
 )
 
 // Rule permits actions on resources. Both are patterns in which * stands for
@@ -105,12 +106,17 @@ func free(action string) bool {
 
 // sessionMay decides for the execution role of a session. It may do everything
 // with its own session, run queries and look around in its workgroup, and use
-// the Data Catalog, the object store and the logs.
+// the Data Catalog, the object store and the logs, but for the managed logs of
+// other workgroups.
 func (a *Authority) sessionMay(who Caller, action, resource string) bool {
 	service, operation, _ := strings.Cut(action, ":")
 	switch service {
-	case "glue", "s3", "logs":
+	case "glue", "s3":
 		return true
+	case "logs":
+		managed, ok := strings.CutPrefix(resource, a.home.LogGroup(ident.ManagedLogs))
+		group, _, _ := strings.Cut(managed, ":")
+		return !ok || group == who.Workgroup
 	case "athena":
 	default:
 		return false

@@ -36,7 +36,10 @@ var allowed = []row{
 	// The gateway asks for the decision on every S3 request where it acts, so
 	// it knows callers; the design's table has no arrow there.
 	{"object", join(layer0, []string{"access"})},
-	{"logs", join(layer0, []string{"object"})},
+	// Its manager asks for the decision where it acts, as the gateway does.
+	{"logs", join(layer0, []string{"access", "object", "logs/pattern"})},
+	{"logs/pattern", nil},
+	{"logs/cloudwatch", join(layer0, []string{"logs"})},
 	{"sql", layer0},
 
 	{"engine/enginetest", join(layer0, layer1)},
@@ -53,6 +56,7 @@ var allowed = []row{
 	{"awsapi/modelgen", nil},
 
 	{"athenaapi", join(layer0, layer1, layer3, []string{"awsapi"})},
+	{"logsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"stsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"ui", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"install", join(layer0, layer1)},
@@ -80,8 +84,8 @@ var owners = map[string][]string{
 	"modernc.org/sqlite":           {"store"},
 	"gopkg.in/yaml.v3":             {"server", "install"},
 	"github.com/google/uuid":       {"ident"},
-	"github.com/aws/aws-sdk-go-v2": {"awsapi", "athenaapi", "stsapi", "object", "bench", "test/compat", "test/wire"},
-	"github.com/aws/smithy-go":     {"awsapi", "athenaapi", "object", "bench", "test/compat", "test/wire"},
+	"github.com/aws/aws-sdk-go-v2": {"awsapi", "athenaapi", "logsapi", "stsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
+	"github.com/aws/smithy-go":     {"awsapi", "athenaapi", "logsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
 }
 
 func join(groups ...[]string) []string { return slices.Concat(groups...) }

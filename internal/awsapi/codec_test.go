@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/athena"
 	"github.com/aws/aws-sdk-go-v2/service/athena/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 )
 
@@ -19,7 +20,7 @@ import (
 // and every pattern runs.
 func TestModels(t *testing.T) {
 	t.Parallel()
-	for service, want := range map[string]int{Athena: 75, Glue: 314, STS: 11} {
+	for service, want := range map[string]int{Athena: 75, Glue: 314, Logs: 118, STS: 11} {
 		if got := len(operations(service)); got < want || (service != STS && got != want) {
 			t.Errorf("%s has %d operations, want %d", service, got, want)
 		}
@@ -123,6 +124,31 @@ func TestViolationsOfGlue(t *testing.T) {
 }
 
 const glueName = `[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\t]*`
+
+// TestLongLists checks that lists grow, whatever their items are, and that
+// members spelled with a small first letter are found.
+func TestLongLists(t *testing.T) {
+	t.Parallel()
+	c := newCodec(reflect.TypeFor[cloudwatchlogs.PutLogEventsInput](), nil)
+	var in cloudwatchlogs.PutLogEventsInput
+	const n = 1000
+	body := `{"logGroupName":"g","logStreamName":"s","logEvents":[` +
+		strings.TrimSuffix(strings.Repeat(`{"timestamp":1,"message":"m"},`, n), ",") + `]}`
+	if err := c.decode([]byte(body), reflect.ValueOf(&in).Elem()); err != nil {
+		t.Fatal(err)
+	}
+	if len(in.LogEvents) != n || aws.ToString(in.LogEvents[n-1].Message) != "m" {
+		t.Errorf("%d events", len(in.LogEvents))
+	}
+	c = newCodec(reflect.TypeFor[cloudwatchlogs.FilterLogEventsInput](), nil)
+	var filter cloudwatchlogs.FilterLogEventsInput
+	if err := c.decode([]byte(`{"logStreamNames":["a",null,"b","c","d",null,"e","f"]}`), reflect.ValueOf(&filter).Elem()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(filter.LogStreamNames, ""); got != "abcdef" {
+		t.Errorf("names are %s", got)
+	}
+}
 
 // TestTimes checks that times have at most three decimals.
 func TestTimes(t *testing.T) {

@@ -227,21 +227,22 @@ func (d *decoder) list(n *node, v reflect.Value) error {
 	if d.peek() != '[' {
 		return d.mismatched("Expected list or null", "", structFound)
 	}
-	s := reflect.MakeSlice(n.typ, 0, 4)
+	s := reflect.New(n.typ).Elem() // a variable, which alone can grow
+	s.Set(reflect.MakeSlice(n.typ, 0, 4))
 	broken := false
 	err := d.array(func() error {
 		k := s.Len()
 		if k == s.Cap() {
 			s.Grow(k)
 		}
-		s = s.Slice(0, k+1)
+		s.SetLen(k + 1)
 		d.push(step{order: k, member: true})
 		mark := len(d.violations)
 		set, err := d.value(n.item, s.Index(k))
 		broken = broken || d.leafBroken(n.item, mark)
 		d.pop()
 		if !set && !n.item.ptr {
-			s = s.Slice(0, k)
+			s.SetLen(k)
 		}
 		return err
 	})

@@ -169,6 +169,42 @@ func (s *Store) Group(name string) (Group, error) {
 	return s.describe(g)
 }
 
+// meta returns a group's metadata without its size, or ErrNoGroup.
+func (s *Store) meta(name string) (Group, error) {
+	g, err := s.findGroup(name)
+	if err != nil {
+		return Group{}, err
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.meta, nil
+}
+
+// Tags returns a group's tags, or ErrNoGroup.
+func (s *Store) Tags(name string) (map[string]string, error) {
+	g, err := s.meta(name)
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string]string{}
+	maps.Copy(tags, g.Tags)
+	return tags, nil
+}
+
+// hasStreams fails with ErrNoGroup or ErrNoStream unless all streams are there.
+func (s *Store) hasStreams(name string, streams []string) error {
+	g, err := s.findGroup(name)
+	if err != nil {
+		return err
+	}
+	for _, st := range streams {
+		if _, err := g.stream(st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // describe returns a group's metadata as callers see it.
 func (s *Store) describe(g *group) (Group, error) {
 	streams, meta, err := s.list(g)

@@ -23,17 +23,16 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"glaux/internal/ident"
 )
 
 // ReservedPrefix begins the names of the groups that the service itself keeps.
 // Clients may read them and change nothing about them.
 const ReservedPrefix = "/glaux/"
 
-// managedPrefix begins the names of the groups of managed logging.
-const managedPrefix = ReservedPrefix + "managed/"
-
 // ManagedGroup is the group of a workgroup's managed logs.
-func ManagedGroup(workgroup string) string { return managedPrefix + workgroup }
+func ManagedGroup(workgroup string) string { return ident.ManagedLogs + workgroup }
 
 // Limits of CloudWatch Logs.
 const (

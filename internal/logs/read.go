@@ -62,9 +62,10 @@ func ParseCursor(text string) (Cursor, error) {
 // Page is what a read found.
 type Page struct {
 	Events []Entry // by time, then by when they were appended
-	// First and Last are the places of the first and the last event: reading
-	// on from there, either way, does not return them again. Of an empty page
-	// both are where the read began.
+	// First and Last are where the page begins and ends: reading on from there,
+	// away from the page, does not return its events again. Of an empty page
+	// they are where the read began, and the one behind it includes the event
+	// there.
 	First, Last Cursor
 	// More reports whether there may be further events in the direction of the
 	// read, which Next continues.
@@ -84,6 +85,26 @@ type key struct {
 
 func (k key) compare(o key) int {
 	return cmp.Or(cmp.Compare(k.time, o.time), cmp.Compare(k.seq, o.seq), strings.Compare(k.stream, o.stream))
+}
+
+// between is in the stream of a key that no event has, right after those that
+// have the same number.
+const between = "\xff"
+
+// after returns the place right after an event.
+func (k key) after() key {
+	if !strings.HasSuffix(k.stream, between) {
+		k.stream += between
+	}
+	return k
+}
+
+// before returns the place right before an event.
+func (k key) before() key {
+	if strings.HasSuffix(k.stream, between) || k.seq <= earliest {
+		return k
+	}
+	return key{k.time, k.seq - 1, between}
 }
 
 // hit is an event that a read has found.
@@ -304,6 +325,10 @@ func (r *reading) page() Page {
 	}
 	if n := len(r.hits); n > 0 {
 		p.First, p.Last = Cursor{r.hits[0].key}, Cursor{r.hits[n-1].key}
+	} else if r.started && r.q.Backward {
+		p.Last = Cursor{r.start.before()}
+	} else if r.started {
+		p.First = Cursor{r.start.after()}
 	}
 	switch {
 	case r.isCut && (r.cut.seq == earliest || r.cut.seq == latest):

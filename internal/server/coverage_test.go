@@ -4,11 +4,13 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"glaux/internal/athenaapi"
 	"glaux/internal/awsapi"
+	"glaux/internal/logsapi"
 	"glaux/internal/stsapi"
 )
 
@@ -23,11 +25,15 @@ func TestCoverageTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	logs, err := new(logsapi.API).Operations()
+	if err != nil {
+		t.Fatal(err)
+	}
 	queries, err := new(stsapi.API).Operations()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := awsapi.Coverage(append(rows, glue...), queries)
+	want := awsapi.Coverage(slices.Concat(rows, glue, logs), queries)
 
 	readme := filepath.Join("..", "..", "README.md")
 	text, err := os.ReadFile(readme)

@@ -17,6 +17,7 @@ import (
 	"glaux/internal/engine/local"
 	"glaux/internal/ident"
 	"glaux/internal/logs"
+	"glaux/internal/logsapi"
 	"glaux/internal/session"
 	"glaux/internal/store"
 	"glaux/internal/stsapi"
@@ -156,7 +157,11 @@ func (p *parts) wireAPI() error {
 	if err != nil {
 		return fmt.Errorf("cannot serve Athena: %w", err)
 	}
-	if p.json, err = awsapi.NewJSON(rows, options); err != nil {
+	logRows, err := (&logsapi.API{Home: p.home, Logs: logs.NewManager(p.logs, p.authority, p.home, p.pages())}).Operations()
+	if err != nil {
+		return fmt.Errorf("cannot serve CloudWatch Logs: %w", err)
+	}
+	if p.json, err = awsapi.NewJSON(append(rows, logRows...), options); err != nil {
 		return err
 	}
 	stsRows, err := (&stsapi.API{Authority: p.authority}).Operations()
