@@ -38,7 +38,8 @@ var allowed = []row{
 	{"object", join(layer0, []string{"access"})},
 	// Its manager asks for the decision where it acts, as the gateway does.
 	{"logs", join(layer0, []string{"access", "object", "logs/pattern"})},
-	{"logs/pattern", nil},
+	{"logs/pattern", layer0},
+	{"logs/logstest", join(layer0, []string{"logs"})},
 	{"logs/cloudwatch", join(layer0, []string{"logs"})},
 	{"sql", layer0},
 

@@ -182,7 +182,7 @@ func (m *Manager) Filter(ctx context.Context, who access.Caller, in Filter) ([]E
 	}
 	filter, err := pattern.Parse(in.Pattern)
 	if err != nil {
-		return nil, "", fault.Invalidf("%s", err.Error())
+		return nil, "", err
 	}
 	scope := ident.Scope("FilterLogEvents", who.Account, who.ARN, in.Group, in.Prefix, in.Pattern, fmt.Sprintf("%q", in.Streams), stamp(in.From), stamp(in.To))
 	q := Query{Group: in.Group, Streams: in.Streams, Prefix: in.Prefix, From: in.From, To: in.To, Limit: in.Limit, Backward: in.FromTail}

@@ -60,6 +60,9 @@ var (
 	ErrGroupExists  = errors.New("log group exists")
 	ErrStreamExists = errors.New("log stream exists")
 	ErrProtected    = errors.New("log group is protected from deletion")
+
+	// ErrRefused is part of an append's failure that trying again cannot mend.
+	ErrRefused = errors.New("the append is refused")
 )
 
 // Event is one event to append. Its time is kept to the millisecond.

@@ -207,7 +207,7 @@ func (r *reading) nearest(t *target) key {
 func (r *reading) Len() int           { return len(r.hits) }
 func (r *reading) Less(i, j int) bool { return r.before(r.hits[j].key, r.hits[i].key) }
 func (r *reading) Swap(i, j int)      { r.hits[i], r.hits[j] = r.hits[j], r.hits[i] }
-func (r *reading) Push(x any)         { r.hits = append(r.hits, x.(hit)) } //nolint:errcheck // only hits are pushed
+func (r *reading) Push(x any)         { r.hits = append(r.hits, x.(hit)) }
 func (r *reading) Pop() any {
 	last := r.hits[len(r.hits)-1]
 	r.hits = r.hits[:len(r.hits)-1]

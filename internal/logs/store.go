@@ -136,7 +136,7 @@ func dirOf(name string) string {
 // fails, some of the events may be there, and the mark is not.
 func (s *Store) Append(ctx context.Context, groupName, streamName string, events []Event, mark string) error {
 	if !ValidGroup(groupName) || !ValidStream(streamName) || len(mark) > maxMark {
-		return fmt.Errorf("cannot append to log stream %q of group %q: not names of a group and a stream, or the mark is too long", streamName, groupName)
+		return fmt.Errorf("cannot append to log stream %q of group %q: not names of a group and a stream, or the mark is too long: %w", streamName, groupName, ErrRefused)
 	}
 	for {
 		g, err := s.findGroup(groupName)

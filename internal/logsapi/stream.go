@@ -48,7 +48,7 @@ func (a *API) DescribeLogStreams(ctx context.Context, who access.Caller, in *clo
 		one := types.LogStream{
 			LogStreamName: &s.Name, Arn: aws.String(a.Home.LogStream(group, s.Name)), CreationTime: millis(s.Created),
 			FirstEventTimestamp: millis(s.First), LastEventTimestamp: millis(s.Last), LastIngestionTime: millis(s.LastIngested),
-			StoredBytes: aws.Int64(0), // as AWS does since 2019
+			StoredBytes: aws.Int64(0), //nolint:staticcheck // deprecated, and always there all the same
 		}
 		if !s.LastIngested.IsZero() {
 			one.UploadSequenceToken = sequenceToken(s.LastIngested)

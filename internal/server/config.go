@@ -118,7 +118,9 @@ type S3 struct {
 	Hosts []string `help:"Names that buckets may stand in front of, besides localhost and --listen's." placeholder:"HOST" yaml:"hosts"`
 }
 
-// Logs says how long and how much the store of logs keeps.
+// Logs says how long and how much the store of logs keeps, and where the logs
+// go that a session's CloudWatchLoggingConfiguration asks for. An empty
+// Endpoint means the own CloudWatch Logs; the keys are the endpoint's own.
 type Logs struct {
 	// RetentionDays is for managed logging; groups of clients have what they
 	// ask for. 1 to 3653. Zero: 30.
@@ -126,6 +128,11 @@ type Logs struct {
 	// MaxBytes bounds the files of all log groups together; beyond it the
 	// oldest events are dropped. From 64 MiB. Zero: 4 GiB.
 	MaxBytes int64 `help:"Bytes that all log groups may take on the disk; the oldest events go first." default:"4294967296" yaml:"max-bytes"`
+
+	Endpoint  string `help:"URL of a CloudWatch Logs that sessions' CloudWatch logging goes to instead of ours." placeholder:"URL" yaml:"endpoint"`
+	Region    string `help:"Region that --logs-endpoint expects in signatures (default: --region)." yaml:"region"`
+	AccessKey string `help:"Access key id for --logs-endpoint." placeholder:"KEY" yaml:"access-key"`
+	SecretKey string `help:"Secret access key for --logs-endpoint." placeholder:"KEY" yaml:"secret-key"`
 }
 
 // User is a named user with one long-lived key pair.
@@ -200,9 +207,7 @@ func (c *Config) Complete(getenv func(string) string) error {
 		c.Bucket = "glaux-" + c.Account
 	}
 	c.Logs.RetentionDays, c.Logs.MaxBytes = cmp.Or(c.Logs.RetentionDays, 30), cmp.Or(c.Logs.MaxBytes, 4<<30)
-	if c.S3.Region == "" {
-		c.S3.Region = c.Region
-	}
+	c.S3.Region, c.Logs.Region = cmp.Or(c.S3.Region, c.Region), cmp.Or(c.Logs.Region, c.Region)
 	return nil
 }
 
@@ -286,14 +291,19 @@ func (c *Config) Check() error {
 			bad("cannot use s3-hosts %q: nothing can stand in front of an address", host)
 		}
 	}
-	if c.S3.Endpoint != "" {
-		if u, err := url.Parse(c.S3.Endpoint); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			bad("cannot use s3-endpoint %q: it must be an http or https URL", c.S3.Endpoint)
+	endpoint := func(name, at, access, secret string) {
+		if at == "" {
+			return
 		}
-		if c.S3.AccessKey == "" || c.S3.SecretKey == "" {
-			bad("s3-endpoint needs s3-access-key and s3-secret-key")
+		if u, err := url.Parse(at); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			bad("cannot use %s-endpoint %q: it must be an http or https URL", name, at)
+		}
+		if access == "" || secret == "" {
+			bad("%s-endpoint needs %s-access-key and %s-secret-key", name, name, name)
 		}
 	}
+	endpoint("s3", c.S3.Endpoint, c.S3.AccessKey, c.S3.SecretKey)
+	endpoint("logs", c.Logs.Endpoint, c.Logs.AccessKey, c.Logs.SecretKey)
 	return errors.Join(faults...)
 }
 

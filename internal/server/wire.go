@@ -34,6 +34,7 @@ type parts struct {
 	audit      *access.AuditLog
 	storage    *storage
 	logs       *logs.Store
+	cloudWatch logWriter
 	workgroups *workgroup.Manager
 	sessions   *session.Manager
 	calcs      *calc.Manager
@@ -68,7 +69,7 @@ func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 	if p.storage, err = s.wireStorage(p.authority); err != nil {
 		return nil, err
 	}
-	if p.logs, err = logs.Open(logs.Config{Dir: s.place.logs(), ManagedDays: s.cfg.Logs.RetentionDays, MaxBytes: s.cfg.Logs.MaxBytes, Log: s.log}); err != nil {
+	if err = p.wireLogs(); err != nil {
 		return nil, err
 	}
 	role := p.home.Role(defaultRole)
@@ -213,6 +214,9 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 func (p *parts) close() {
 	if p.storage != nil {
 		p.storage.close()
+	}
+	if c, ok := p.cloudWatch.(interface{ Close() }); ok {
+		c.Close()
 	}
 	if p.db != nil {
 		if err := p.db.Close(); err != nil {

@@ -1,11 +1,12 @@
 package pattern
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"glaux/internal/fault"
 )
 
 // fields reads [ … ]: a name or a condition for every field of an event, and
@@ -19,7 +20,7 @@ func (p *parser) fields() (func([]byte) bool, error) {
 		switch {
 		case p.take("..."):
 			if ellipsis >= 0 {
-				return nil, errEllipsis
+				return nil, fault.Invalidf("Invalid filter pattern: it has more than one ellipsis")
 			}
 			ellipsis = len(all)
 		case p.peek() == ',' || p.peek() == ']': // a field without a name
@@ -47,7 +48,7 @@ func (p *parser) fields() (func([]byte) bool, error) {
 		return nil, err
 	}
 	if ellipsis < 0 && len(all) == 0 {
-		return nil, errors.New("Invalid filter pattern: it names no fields")
+		return nil, fault.Invalidf("Invalid filter pattern: it names no fields")
 	}
 	return func(message []byte) bool {
 		have := split(string(message))
@@ -61,8 +62,6 @@ func (p *parser) fields() (func([]byte) bool, error) {
 		return matchFields(all[:ellipsis], have[:ellipsis]) && matchFields(all[ellipsis:], have[len(have)-rest:])
 	}, nil
 }
-
-var errEllipsis = errors.New("Invalid filter pattern: it has more than one ellipsis")
 
 func anything(string) bool { return true }
 

@@ -6,13 +6,14 @@ package pattern
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"glaux/internal/fault"
 )
 
 // MaxLength is the longest pattern in characters.
@@ -30,10 +31,10 @@ func (p *Pattern) Match(message []byte) bool { return p.match == nil || p.match(
 // All reports whether the pattern matches every event.
 func (p *Pattern) All() bool { return p.match == nil }
 
-// Parse reads a pattern. Its errors are for whoever wrote the pattern.
+// Parse reads a pattern. It fails with a fault of kind Invalid.
 func Parse(text string) (*Pattern, error) {
 	if utf8.RuneCountInString(text) > MaxLength {
-		return nil, fmt.Errorf("Filter pattern is longer than %d characters", MaxLength)
+		return nil, fault.Invalidf("Filter pattern is longer than %d characters", MaxLength)
 	}
 	p := &parser{text: text}
 	p.space()
@@ -106,11 +107,11 @@ func (p *parser) invalid(expected string) error {
 		r, _ := utf8.DecodeRuneInString(p.text[p.at:])
 		found = "'" + string(r) + "'"
 	}
-	return fmt.Errorf("Invalid filter pattern: %s expected at position %d, found %s", expected, utf8.RuneCountInString(p.text[:p.at])+1, found)
+	return fault.Invalidf("Invalid filter pattern: %s expected at position %d, found %s", expected, utf8.RuneCountInString(p.text[:p.at])+1, found)
 }
 
 // invalidTerm has the words AWS uses.
-func invalidTerm(term string) error { return fmt.Errorf("Invalid character(s) in term '%s'", term) }
+func invalidTerm(term string) error { return fault.Invalidf("Invalid character(s) in term '%s'", term) }
 
 // quoted consumes a quoted text, in which a backslash takes the special
 // meaning of a quote and of itself.
@@ -131,8 +132,6 @@ func (p *parser) quoted() (string, error) {
 	}
 	return "", p.invalid(`'"'`)
 }
-
-var errRegexes = fmt.Errorf("Invalid filter pattern: it has more than %d regular expressions", maxRegexes)
 
 // regex consumes %…%.
 func (p *parser) regex() (*regexp.Regexp, error) {
@@ -155,11 +154,11 @@ func (p *parser) regex() (*regexp.Regexp, error) {
 	p.at++
 	text := p.text[start+1 : p.at-1]
 	if p.regexes++; p.regexes > maxRegexes {
-		return nil, errRegexes
+		return nil, fault.Invalidf("Invalid filter pattern: it has more than %d regular expressions", maxRegexes)
 	}
 	re, err := regexp.Compile(text)
 	if err != nil || text == "" {
-		return nil, fmt.Errorf("Invalid filter pattern: '%s' is not a regular expression", text)
+		return nil, fault.Invalidf("Invalid filter pattern: '%s' is not a regular expression", text)
 	}
 	return re, nil
 }
@@ -304,9 +303,8 @@ func (p *parser) value(ends string) (v value, err error) {
 		if v.text = p.text[start:p.at]; v.text == "" {
 			return v, p.invalid("a value")
 		}
-		v.number, err = strconv.ParseFloat(v.text, 64)
-		v.isNumber = err == nil && !math.IsInf(v.number, 0) && !math.IsNaN(v.number)
-		err = nil
+		number, err := strconv.ParseFloat(v.text, 64)
+		v.number, v.isNumber = number, err == nil && !math.IsInf(number, 0) && !math.IsNaN(number)
 	}
 	// Only at the ends an asterisk stands for any text.
 	v.text, v.open = strings.CutPrefix(v.text, "*")
