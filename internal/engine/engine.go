@@ -102,6 +102,15 @@ type Keeper interface {
 	Secret(context.Context, Service) (string, error)
 }
 
+// Killer is the ability of a launcher to end a driver that answers nobody, so
+// that Adopt returns none to stop.
+type Killer interface {
+	// Kill ends the driver by force and records that it was lost. It returns
+	// once nothing of it runs; Adopt and Remove are possible then. A driver
+	// that is gone is no error.
+	Kill(context.Context, Key) error
+}
+
 // Service is something inside a driver one can connect to.
 type Service string
 

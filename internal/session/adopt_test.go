@@ -22,6 +22,8 @@ func TestNextServerAdoptsInEveryState(t *testing.T) {
 		then  func(*world, session.Key) // what happens while no server is there
 		want  string
 		why   string
+
+		patience time.Duration // how much longer the next server needs
 	}{
 		"scheduled":              {after: time.Second, away: time.Second, want: "CREATING"},
 		"starting":               {after: 70 * time.Second, away: time.Second, want: "CREATED"},
@@ -39,6 +41,9 @@ func TestNextServerAdoptsInEveryState(t *testing.T) {
 			w.machine.Crash(k, engine.Exit{Lost: true})
 			_ = d.Remove(context.Background())
 		}, want: "FAILED", why: "The session was lost: its driver no longer runs and left no record of its end."},
+		"answers nobody": {after: 3 * time.Minute, away: time.Second, patience: time.Minute, then: func(w *world, k session.Key) {
+			w.machine.Mute(k)
+		}, want: "FAILED", why: "The session was lost: its driver did not answer the server (driver does not answer)."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -60,7 +65,7 @@ func TestNextServerAdoptsInEveryState(t *testing.T) {
 					c.then(w, made.Key)
 				}
 				s = w.serve(t)
-				sleep(5 * time.Second)
+				sleep(5*time.Second + c.patience)
 				got := s.want(t, made.ID, c.want)
 				if got.Reason != c.why {
 					t.Errorf("reason %q, want %q", got.Reason, c.why)

@@ -71,7 +71,7 @@ func (m *Manager) serve(ctx, work context.Context, e *entry) {
 		close(e.known)
 		sv := &serving{m: m, e: e, work: work, s: s}
 		if sv.end(*end, engine.Exit{}) {
-			m.forget(e)
+			m.abandon(ctx, e)
 		}
 		return
 	}
@@ -439,10 +439,12 @@ func (m *Manager) serveLeftover(ctx context.Context, e *entry, orphan bool) {
 	if err != nil {
 		e.err = engine.ErrGone
 		close(e.known)
-		if !errors.Is(err, engine.ErrGone) {
-			m.cfg.Log.WarnContext(ctx, "cannot take over a driver without a live session", "driver", string(e.key), "err", err)
+		if errors.Is(err, engine.ErrStale) {
+			m.cfg.Log.WarnContext(ctx, "a newer server owns a driver without a live session, leaving it alone", "driver", string(e.key))
+			m.forget(e)
+			return
 		}
-		m.forget(e)
+		m.abandon(ctx, e)
 		return
 	}
 	e.driver = d
@@ -450,6 +452,26 @@ func (m *Manager) serveLeftover(ctx context.Context, e *entry, orphan bool) {
 	m.cfg.Log.WarnContext(ctx, "ending a driver without a live session", "driver", string(e.key), "orphan", orphan)
 	v := &serving{m: m, e: e, d: d}
 	v.stop(ctx)
+	m.cleanUp(ctx, e)
+}
+
+// abandon ends what may still run of a driver that was given up, because it is
+// gone or answers nobody, and removes what it left behind.
+func (m *Manager) abandon(ctx context.Context, e *entry) {
+	if k, ok := m.cfg.Launcher.(engine.Killer); ok {
+		if m.retry(ctx, "end a driver that does not answer", func() error { return k.Kill(ctx, e.key) }) != nil {
+			return // ctx ended; the next server goes on
+		}
+	}
+	d, err := m.cfg.Launcher.Adopt(ctx, engine.Handle{Key: e.key, Epoch: m.cfg.Epoch})
+	if err != nil { // nothing is left, as a rule
+		if !errors.Is(err, engine.ErrGone) && ctx.Err() == nil {
+			m.cfg.Log.WarnContext(ctx, "cannot remove what a driver left behind", "session", string(e.key), "err", err)
+		}
+		m.forget(e)
+		return
+	}
+	e.driver = d
 	m.cleanUp(ctx, e)
 }
 

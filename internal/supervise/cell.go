@@ -72,6 +72,7 @@ func (s *Supervisor) done(p *python, e *event) {
 	}
 	c.ending = true
 	s.mu.Unlock()
+	p.heard()
 	r := &shim.Record{Outcome: shim.Succeeded}
 	if !e.OK {
 		r.Outcome, r.Error = shim.Raised, &shim.CellError{}

@@ -134,6 +134,15 @@ func (p *python) pong() {
 	p.asked = time.Time{}
 }
 
+// heard begins the wait for a pong that is owed anew: there was another sign of life.
+func (p *python) heard() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.asked.IsZero() {
+		p.asked = time.Now()
+	}
+}
+
 // close ends the readers of what somebody may still hold open.
 func (p *python) close() {
 	p.out.sync()

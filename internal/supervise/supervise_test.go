@@ -267,6 +267,12 @@ func TestJudgeNotesASilentInterpreter(t *testing.T) {
 			t.Errorf("after %v of silence: responsive %v, %q", step.silent, s.status.Responsive, s.status.Note)
 		}
 	}
+	s.running = &cell{}
+	s.judge(time.Hour)
+	if !s.status.Responsive {
+		t.Error("a cell that computes is taken for silence")
+	}
+	s.running = nil
 	s.status.Responsive, s.status.Note = false, judgedNote
 	s.judge(0)
 	if s.status.Responsive {

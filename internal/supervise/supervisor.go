@@ -368,13 +368,15 @@ func (s *Supervisor) orphaned() time.Duration {
 	return s.spec.Orphaned - away
 }
 
-// judge notes whether the interpreter answers pings.
+// judge notes whether the interpreter answers pings. While a cell runs it may
+// well not: code that holds the interpreter's lock is at work, and a stop that
+// it does not heed is judged by serveInterrupt.
 func (s *Supervisor) judge(silent time.Duration) {
 	const note = "the interpreter does not answer"
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.status.Phase != shim.PhasePrepared || s.exit != nil:
+	case s.status.Phase != shim.PhasePrepared || s.exit != nil || s.running != nil:
 	case silent >= pongWithin && s.status.Responsive:
 		s.status.Responsive, s.status.Note = false, note
 		s.tellLocked()

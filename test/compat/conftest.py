@@ -40,6 +40,24 @@ def wait_for(what, timeout, probe, every=0.02):
         time.sleep(every)
 
 
+def processes():
+    """Every process as {pid: command line}."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                if line and (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+                    found[int(entry.name)] = line
+            except OSError:
+                continue
+    return found
+
+
+class AddressTaken(Exception):
+    """The server cannot listen where it did before."""
+
+
 class Server:
     """One server process and the data directory that outlives it."""
 
@@ -52,6 +70,15 @@ class Server:
         self.log = open(self.tmp / "server.log", "ab")
 
     def start(self):
+        for attempt in range(20):
+            try:
+                return self.start_once()
+            except AddressTaken:  # another test's connection has the port for a moment
+                time.sleep(0.5)
+        raise AssertionError((self.tmp / "server.log").read_text()[-4000:])
+
+    def start_once(self):
+        said = (self.tmp / "server.log").stat().st_size
         ready = self.tmp / "ready"
         ready.unlink(missing_ok=True)
         self.process = subprocess.Popen(
@@ -60,7 +87,11 @@ class Server:
             stderr=self.log, start_new_session=True)
 
         def is_ready():
-            assert self.process.poll() is None, (self.tmp / "server.log").read_text()[-4000:]
+            if self.process.poll() is not None:
+                text = (self.tmp / "server.log").read_bytes()[said:].decode(errors="replace")
+                if "address already in use" in text:
+                    raise AddressTaken
+                raise AssertionError(text[-4000:])
             return ready.exists()
 
         wait_for("server is ready", 30, is_ready)

@@ -91,6 +91,26 @@ def test_stop(spark, code):
     assert spark.run("print('next')")[0] == "next\n"
 
 
+def test_stop_right_after_the_start(spark):
+    for _ in range(20):
+        calc = spark.start("import time\ntime.sleep(600)")
+        spark.athena.stop_calculation_execution(CalculationExecutionId=calc)
+        assert spark.finish(calc, 10)["Status"]["State"] == "CANCELED"
+    assert spark.status()["State"] == "IDLE"
+
+
+def test_code_that_holds_the_interpreter_leaves_the_session_busy(spark):
+    calc = spark.start("import ctypes\nctypes.PyDLL(None).sleep(12)")  # longer than a sign of life is waited for
+    seen = set()
+
+    def over():
+        seen.add(spark.status()["State"])
+        return spark.state(calc) == "COMPLETED"
+
+    wait_for("calculation is over", 30, over, every=0.25)
+    assert seen <= {"BUSY", "IDLE"}, seen
+
+
 def test_stop_of_what_ignores_signals(server):
     s = Spark(server)
     s.wait("IDLE")

@@ -7,21 +7,7 @@ import signal
 import subprocess
 import time
 
-from conftest import GLAUX, Server, Spark, wait_for
-
-
-def processes():
-    """Every process as {pid: command line}."""
-    found = {}
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                if line and (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
-                    found[int(entry.name)] = line
-            except OSError:
-                continue
-    return found
+from conftest import GLAUX, Server, Spark, processes, wait_for
 
 
 def children(pid):
@@ -78,7 +64,7 @@ def test_kill_9_of_the_server_under_a_running_calculation(own_server):
     assert s.object(got["Result"]["StdOutS3Uri"]) == b"".join(b"%d\n" % n for n in range(8))
     assert s.run("print(x)")[0] == "kept\n"
     s.end()
-    assert not [line for line in processes().values() if s.id in line], "nothing of the session is left"
+    wait_for("nothing of the session is left", 10, lambda: not [line for line in processes().values() if s.id in line])
 
 
 def test_calculation_that_ends_while_no_server_runs(own_server):

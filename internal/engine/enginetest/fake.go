@@ -30,10 +30,14 @@ type Fake struct {
 
 	mu       sync.Mutex
 	machines map[engine.Key]*machine // every driver that is not removed
+	mute     map[engine.Key]bool     // those that answer no Adopt
 	order    []engine.Key            // in the order of their launch
 }
 
-var _ engine.Launcher = (*Fake)(nil)
+var (
+	_ engine.Launcher = (*Fake)(nil)
+	_ engine.Killer   = (*Fake)(nil)
+)
 
 // fakeHandle is the Data of a fake's Handle.
 type fakeHandle struct {
@@ -79,10 +83,13 @@ func (f *Fake) Launch(ctx context.Context, spec engine.Spec) (engine.Driver, err
 // Adopt returns the fake driver of the handle, or ErrGone.
 func (f *Fake) Adopt(_ context.Context, h engine.Handle) (engine.Driver, error) {
 	f.mu.Lock()
-	m := f.machines[h.Key]
+	m, mute := f.machines[h.Key], f.mute[h.Key]
 	f.mu.Unlock()
 	if m == nil {
 		return nil, engine.ErrGone
+	}
+	if mute && m.alive() {
+		return nil, engine.ErrNoReply
 	}
 	epoch := h.Epoch
 	if epoch == 0 && len(h.Data) > 0 {
@@ -96,6 +103,24 @@ func (f *Fake) Adopt(_ context.Context, h engine.Handle) (engine.Driver, error) 
 		epoch = m.spec.Epoch
 	}
 	return m.own(epoch)
+}
+
+// Kill ends the fake driver as one that was lost.
+func (f *Fake) Kill(_ context.Context, key engine.Key) error {
+	if m := f.machine(key); m != nil {
+		m.end(engine.Exit{Lost: true, Code: -1})
+	}
+	return nil
+}
+
+// Mute makes the driver answer no Adopt from now on, as a stopped process would.
+func (f *Fake) Mute(key engine.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mute == nil {
+		f.mute = map[engine.Key]bool{}
+	}
+	f.mute[key] = true
 }
 
 // List returns every fake driver that was not removed, in the order of launch.

@@ -52,6 +52,7 @@ func Test(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"AdoptUnknown", adoptUnknown},
 		{"LowerEpochIsStale", lowerEpochIsStale},
 		{"ListAndRemove", listAndRemove},
+		{"KillEnds", killEnds},
 		{"StopIsIdempotent", stopIsIdempotent},
 		{"StopForces", stopForces},
 		{"WaitsEndWithContext", waitsEndWithContext},
@@ -404,8 +405,8 @@ func interrupt(b *bench, code string) {
 	asked := time.Now()
 	b.check(r.Interrupt(b.ctx, id), "Interrupt")
 	b.result(r, id, engine.Cancelled)
-	if took := time.Since(asked); took > 2*time.Second {
-		b.Errorf("the interrupt took %v, want at most 2 s", took)
+	if took := time.Since(asked); took > 4*time.Second { // two, on a quiet machine; at five the ladder goes on
+		b.Errorf("the interrupt took %v, want at most 4 s", took)
 	}
 	b.result(r, b.run(r, b.d.Print("next")), engine.Succeeded)
 }
@@ -552,6 +553,22 @@ func listAndRemove(b *bench) {
 	}
 	_, err = b.s.New(b.T).Adopt(b.ctx, r.Handle())
 	b.wantErr(err, engine.ErrGone, "Adopt of a removed driver")
+}
+
+func killEnds(b *bench) {
+	k, ok := b.l.(engine.Killer)
+	if !ok {
+		b.Fatalf("launcher %T kills no drivers", b.l)
+	}
+	r := b.prepared()
+	key := r.Handle().Key
+	b.check(k.Kill(b.ctx, key), "Kill")
+	if e, err := r.Wait(b.ctx); err != nil || !e.Lost {
+		b.Errorf("exit is %+v, %v, want lost", e, err)
+	}
+	b.check(k.Kill(b.ctx, key), "Kill again")
+	b.check(r.Remove(b.ctx), "Remove")
+	b.check(k.Kill(b.ctx, key), "Kill of a removed driver")
 }
 
 func stopIsIdempotent(b *bench) {

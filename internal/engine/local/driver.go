@@ -221,8 +221,9 @@ func (d *Driver) Stop(ctx context.Context) error {
 // kill ends a shim that does not answer, and its session.
 func (d *Driver) kill() error {
 	var st supervise.State
-	if err := readJSON(d.file(shim.StateFile), &st); err != nil {
-		return fmt.Errorf("%w: it cannot be found: %w", engine.ErrNoReply, err)
+	if readJSON(d.file(shim.StateFile), &st) != nil {
+		_, _, err := d.exit() // it never came so far; what there is of it bears the session's mark
+		return err
 	}
 	if err := st.Shim.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("cannot kill shim: %w", err)

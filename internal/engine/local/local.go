@@ -69,10 +69,16 @@ type Launcher struct {
 	cfg  Config
 	shim string // our copy of the shim's program
 
-	mu sync.Mutex // held over Launch: two of one key, and the choice of uids
+	mu   sync.Mutex                   // guards held
+	held map[engine.Key]chan struct{} // drivers that are being launched, adopted or killed; closed when that is over
+
+	uids sync.Mutex // held from the choice of a uid until a directory is its own
 }
 
-var _ engine.Launcher = (*Launcher)(nil)
+var (
+	_ engine.Launcher = (*Launcher)(nil)
+	_ engine.Killer   = (*Launcher)(nil)
+)
 
 // New makes a launcher. It copies the shim's program into the data directory,
 // under a name made of its content, so that a new build never replaces it
@@ -84,7 +90,7 @@ func New(cfg Config) (*Launcher, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Launcher{cfg: cfg}
+	l := &Launcher{cfg: cfg, held: map[engine.Key]chan struct{}{}}
 	if n := len(l.connectSocket("00000000-0000-0000-0000-000000000000")); n > maxSocket {
 		return nil, fmt.Errorf("cannot use socket directory %q: paths below it would have %d bytes, more than %d", cfg.Sockets, n, maxSocket)
 	}
@@ -176,11 +182,11 @@ func (l *Launcher) Launch(ctx context.Context, spec engine.Spec) (engine.Driver,
 	if !validKey(spec.Key) {
 		return nil, fmt.Errorf("cannot launch driver: bad key %q", spec.Key)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := ctx.Err(); err != nil {
+	unlock, err := l.lock(ctx, spec.Key)
+	if err != nil {
 		return nil, err
 	}
+	defer unlock()
 	dir := l.dir(spec.Key)
 	if _, err := os.Stat(filepath.Join(dir, shim.SpecFile)); err == nil {
 		d, err := l.adopt(ctx, spec.Key, spec.Epoch)
@@ -215,13 +221,59 @@ func (l *Launcher) Adopt(ctx context.Context, h engine.Handle) (engine.Driver, e
 		}
 		epoch = data.Epoch
 	}
-	l.mu.Lock() // not while it is being launched
-	defer l.mu.Unlock()
+	unlock, err := l.lock(ctx, h.Key) // not while it is being launched
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	d, err := l.adopt(ctx, h.Key, epoch)
 	if errors.Is(err, errNeverRan) {
 		return l.driver(h.Key, epoch), nil // there will be no record of its end: lost
 	}
 	return d, err
+}
+
+// Kill ends a driver that does not answer.
+func (l *Launcher) Kill(ctx context.Context, k engine.Key) error {
+	if !validKey(k) {
+		return nil
+	}
+	unlock, err := l.lock(ctx, k)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d := l.driver(k, 0)
+	if _, err := os.Stat(d.dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return d.kill()
+}
+
+// lock waits until nobody else launches, adopts or kills the driver of a key,
+// or returns the error of ctx. One that does not answer holds up no other.
+func (l *Launcher) lock(ctx context.Context, k engine.Key) (unlock func(), err error) {
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		held, ok := l.held[k]
+		if !ok {
+			free := make(chan struct{})
+			l.held[k] = free
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				delete(l.held, k)
+				close(free)
+			}, nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-held:
+		case <-ctx.Done():
+		}
+	}
+	return nil, ctx.Err()
 }
 
 // answerWithin bounds the wait for a shim that is alive to say so.
@@ -278,7 +330,7 @@ func (l *Launcher) List(context.Context) ([]engine.Handle, error) {
 
 // chooseUID returns a uid that no session has and no process runs as. Where
 // the search begins depends on the key, so that two servers on one machine
-// rarely meet. Called with mu held.
+// rarely meet. Called with uids held, until the uid owns the work directory.
 func (l *Launcher) chooseUID(k engine.Key) (int, error) {
 	used := map[int]bool{}
 	entries, err := os.ReadDir(l.sessions())

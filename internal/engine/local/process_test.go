@@ -169,7 +169,7 @@ func TestKilledShimIsLost(t *testing.T) {
 	if err != nil || !e.Lost || e.Asked {
 		t.Errorf("exit is %+v, %v, want lost", e, err)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 5*time.Second { // a fraction of one on a quiet machine
 		t.Errorf("the loss was noticed after %v", took)
 	}
 	for what, pid := range map[string]int{"JVM": st.JVM.PID, "Python": st.Python.PID, "detached process": orphan} {
@@ -182,6 +182,42 @@ func TestKilledShimIsLost(t *testing.T) {
 	}
 	if again, err := v.restarted().Wait(v.ctx); err != nil || !again.Lost || !again.Ended.Equal(e.Ended) {
 		t.Errorf("a later server sees exit %+v, %v, want the same", again, err)
+	}
+}
+
+func TestStoppedShimIsKilled(t *testing.T) {
+	t.Parallel()
+	v := ready(t, newWorld(t), testSpec())
+	other := ready(t, v.w, testSpec())
+	st := v.state()
+	if err := st.Shim.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	l := v.w.launcher(t)
+	answer := make(chan error, 1)
+	go func() {
+		_, err := l.Adopt(v.ctx, v.d.Handle())
+		answer <- err
+	}()
+	// Meanwhile others are not held up.
+	if _, err := l.Adopt(v.ctx, other.d.Handle()); err != nil {
+		t.Error(err)
+	}
+	select {
+	case err := <-answer:
+		t.Fatalf("Adopt of a stopped shim returned at once, with %v", err)
+	default:
+	}
+	if err := <-answer; !errors.Is(err, engine.ErrNoReply) {
+		t.Errorf("Adopt: %v, want ErrNoReply", err)
+	}
+	if err := l.Kill(v.ctx, v.d.Handle().Key); err != nil {
+		t.Fatal(err)
+	}
+	for what, s := range map[string]supervise.Stamp{"shim": st.Shim, "JVM": st.JVM, "Python": st.Python} {
+		if s.Alive() {
+			t.Errorf("the %s lives on", what)
+		}
 	}
 }
 
@@ -244,7 +280,7 @@ func TestCrashIsNoticed(t *testing.T) {
 			if c.want.Code != 0 && (e.Code != c.want.Code || e.Signal != c.want.Signal) {
 				t.Errorf("exit is %+v", e)
 			}
-			if took := time.Since(began); took > time.Second {
+			if took := time.Since(began); took > 5*time.Second { // a fraction of one on a quiet machine
 				t.Errorf("noticed after %v", took)
 			}
 			if err := v.d.Ready(v.ctx); err == nil || strings.Contains(err.Error(), "the driver ended") {
@@ -337,7 +373,7 @@ func TestDeafJVMIsForced(t *testing.T) {
 	if err := v.d.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("Stop took %v", took)
 	}
 }

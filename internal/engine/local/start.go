@@ -26,13 +26,6 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
 		Socket: l.socket(spec.Key), Agent: l.cfg.Agent, Connect: l.connectSocket(spec.Key),
 		Args: spec.Args, MaxOutput: spec.MaxOutput, Orphaned: spec.Orphaned, Sandboxed: isolated(),
 	}
-	if s.Sandboxed {
-		uid, err := l.chooseUID(spec.Key)
-		if err != nil {
-			return fmt.Errorf("cannot launch driver: %w", err)
-		}
-		s.UID = uid
-	}
 	address, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("cannot bind the session's address: %w", err)
@@ -48,7 +41,7 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
 	if err := l.commands(&s, spec, properties, at); err != nil {
 		return &engine.StartError{Cause: err.Error()}
 	}
-	if err := l.directories(&s, work, properties); err != nil {
+	if err := l.settle(&s, spec.Key, work, properties); err != nil {
 		return fmt.Errorf("cannot launch driver: %w", err)
 	}
 	socket, err := bind(s.Socket)
@@ -157,6 +150,20 @@ func (e *environment) list() []string {
 		out = append(out, n+"="+e.values[n])
 	}
 	return out
+}
+
+// settle gives the session a user and directories of its own.
+func (l *Launcher) settle(s *shim.Spec, k engine.Key, work string, properties map[string]string) error {
+	if s.Sandboxed {
+		l.uids.Lock()
+		defer l.uids.Unlock()
+		uid, err := l.chooseUID(k)
+		if err != nil {
+			return err
+		}
+		s.UID = uid
+	}
+	return l.directories(s, work, properties)
 }
 
 // directories makes what the session's processes write to, and gives it to

@@ -62,6 +62,7 @@ class Runner:
         self._loop: "asyncio.AbstractEventLoop | None" = None
 
         self._lock = threading.Lock()
+        self._waiting: "dict[str, bool]" = {}  # cells to come, and whether their interrupt was asked for; guarded by the lock
         self._cell = ""  # the running cell; guarded by the lock
         self._interrupted = 0.0  # when its interrupt was asked for, monotonic; 0: not; guarded by the lock
         self._ended = threading.Condition(self._lock)
@@ -107,9 +108,11 @@ class Runner:
         self._stdio.restore()
         with self._lock:
             self._cell = cell
-            self._interrupted = 0.0
+            self._interrupted = time.monotonic() if self._waiting.pop(cell, False) else 0.0
         error = None
         try:
+            if self._interrupted:
+                raise KeyboardInterrupt  # asked for before it began
             self._begin(cell)
             self._execute(cell, code)
         except BaseException as raised:
@@ -229,13 +232,19 @@ class Runner:
             if frame is None or frame.get("op") == "exit":
                 break
             op = frame.get("op")
-            if op in ("attach", "run"):
+            if op == "attach":
+                self._work.put(frame)
+            elif op == "run":
+                with self._lock:
+                    self._waiting[frame["id"]] = False
                 self._work.put(frame)
             elif op == "ping":
                 self._channel.send({"ev": "pong", "n": frame.get("n")})
             elif op == "interrupt":
                 with self._lock:
-                    if self._cell == frame.get("id") and not self._interrupted:
+                    if frame.get("id") in self._waiting:
+                        self._waiting[frame["id"]] = True
+                    elif self._cell == frame.get("id") and not self._interrupted:
                         self._interrupted = time.monotonic()
                         threading.Thread(target=self._signal, args=(self._cell,), name="glaux-interrupt", daemon=True).start()
         os._exit(0)  # nobody is left to hear of a cell; its threads and exit handlers do not hold the process

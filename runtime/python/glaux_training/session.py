@@ -64,9 +64,9 @@ class Runner:
                 self.output[name] += data
                 self.grown.notify_all()
 
-    def send(self, frame: dict) -> None:
-        body = json.dumps(frame).encode()
-        self._socket.sendall(struct.pack(">I", len(body)) + body)
+    def send(self, *frames: dict) -> None:
+        bodies = [json.dumps(frame).encode() for frame in frames]
+        self._socket.sendall(b"".join(struct.pack(">I", len(body)) + body for body in bodies))
 
     def wait(self, event: str, timeout: float = 120) -> dict:
         """Returns the next frame of a kind; others before it are dropped."""

@@ -267,6 +267,15 @@ def test_interrupts_at_any_moment_leave_the_runner_usable(shared):
     assert run(shared, "6 * 7")[1][0]["data"]["text/plain"] == "42"
 
 
+def test_interrupt_before_the_cell_begins(shared):
+    for n in range(20):
+        cell = "early-%d" % n
+        shared.send({"op": "run", "id": cell, "code": "import time; time.sleep(600)"}, {"op": "interrupt", "id": cell})
+        done = shared.wait("done", 20)
+        assert (done["id"], done["ok"], done["interrupted"], done["error"]["name"]) == (cell, False, True, "KeyboardInterrupt")
+    assert run(shared, "6 * 7")[1][0]["data"]["text/plain"] == "42"
+
+
 def test_signal_from_elsewhere_is_ignored(shared):
     pid = int(run(shared, "import os; print(os.getpid())")[2])
     os.kill(pid, 2)

@@ -83,8 +83,9 @@ public final class Driver {
         commands.setDaemon(true);
         commands.start();
         Map<String, String> given = new TreeMap<>(); // the session's own properties
+        SparkSession session = null;
         try {
-            start(given);
+            session = start(given);
         } catch (Throwable thrown) {
             StartFailure failure = StartFailure.of(thrown, given);
             STARTED.completeExceptionally(failure);
@@ -93,10 +94,11 @@ public final class Driver {
             events.send("failed", "error", failure.getMessage(), "detail", stack.toString());
             Runtime.getRuntime().halt(1); // nothing was promised to anybody yet
         }
+        warmUp(session);
         Thread.currentThread().join(); // until serve exits
     }
 
-    private static void start(Map<String, String> given) throws Exception {
+    private static SparkSession start(Map<String, String> given) throws Exception {
         SparkConf conf = new SparkConf();
         // One loader for Py4J, Spark and tasks, to which jars are added later; threads inherit it.
         MutableURLClassLoader loader = new MutableURLClassLoader(new URL[0], Driver.class.getClassLoader());
@@ -140,8 +142,17 @@ public final class Driver {
         }
         events.send("ready");
         archive();
-        spark.setJobGroup(Progress.WARM_UP, "", false);
-        session.range(10).count(); // the user's first query finds planner and code generator loaded
+        return session;
+    }
+
+    /** Lets the user's first query find planner and code generator loaded. By now the session is theirs: they may have stopped its context. */
+    private static void warmUp(SparkSession session) {
+        try {
+            session.sparkContext().setJobGroup(Progress.WARM_UP, "", false);
+            session.range(10).count();
+        } catch (Throwable theirs) {
+            System.err.println("the first query of the session's start did not run: " + StartFailure.text(theirs));
+        }
     }
 
     /** Adds the properties of the file that glaux.conf names. */
