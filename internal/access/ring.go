@@ -48,14 +48,16 @@ type dataKey struct {
 	secrets []byte      // makes the secrets of temporary credentials
 	agents  []byte      // makes agent tokens
 	pages   []byte      // makes pagination tokens
+	connect cipher.AEAD // seals Connect tokens
 }
 
 // newDataKey derives the keys of every purpose.
 func newDataKey(id string, created time.Time, key []byte) (dataKey, error) {
 	k := dataKey{id: id, created: created}
-	var sealing []byte
+	var sealing, connecting []byte
 	for purpose, to := range map[string]*[]byte{
 		"session token": &sealing, "temporary secret": &k.secrets, "agent token": &k.agents, "pagination token": &k.pages,
+		"connect token": &connecting,
 	} {
 		sub, err := hkdf.Key(sha256.New, key, nil, "glaux "+purpose, keyBytes)
 		if err != nil {
@@ -64,7 +66,10 @@ func newDataKey(id string, created time.Time, key []byte) (dataKey, error) {
 		*to = sub
 	}
 	var err error
-	k.tokens, err = newAEAD(sealing)
+	if k.tokens, err = newAEAD(sealing); err != nil {
+		return k, err
+	}
+	k.connect, err = newAEAD(connecting)
 	return k, err
 }
 

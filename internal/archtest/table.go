@@ -59,6 +59,7 @@ var allowed = []row{
 	{"athenaapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"logsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"stsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
+	{"connect", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"ui", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"install", join(layer0, layer1)},
 	{"doctor", join(layer0, layer1, []string{"install"})}, // it looks at what install made
@@ -85,6 +86,7 @@ var owners = map[string][]string{
 	"modernc.org/sqlite":           {"store"},
 	"gopkg.in/yaml.v3":             {"server", "install"},
 	"github.com/google/uuid":       {"ident"},
+	"google.golang.org/grpc":       {"bench"}, // and tests
 	"github.com/aws/aws-sdk-go-v2": {"awsapi", "athenaapi", "logsapi", "stsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
 	"github.com/aws/smithy-go":     {"awsapi", "athenaapi", "logsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
 }

@@ -21,6 +21,7 @@ type API struct {
 	Workgroups *workgroup.Manager
 	Sessions   *session.Manager
 	Calcs      *calc.Manager
+	Endpoints  Endpoints
 }
 
 // Operations returns the operation table of the service: every operation of
@@ -30,6 +31,7 @@ func (a *API) Operations() ([]awsapi.Operation, error) {
 	for _, part := range []map[string]awsapi.Handler{
 		a.workgroupHandlers(),
 		a.sessionHandlers(),
+		a.endpointHandlers(),
 		a.calculationHandlers(),
 	} {
 		maps.Copy(all, part)

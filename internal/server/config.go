@@ -54,6 +54,9 @@ type Config struct {
 	// AllowPlaintext permits Listen beyond loopback without TLS.
 	AllowPlaintext bool `help:"Permit an address beyond loopback without TLS (containers)." yaml:"allow-plaintext"`
 
+	// Connect is the endpoint of Spark Connect.
+	Connect Connect `embed:"" prefix:"connect-" yaml:"connect"`
+
 	DPU DPU `embed:"" prefix:"dpu-" yaml:"dpu"`
 	S3  S3  `embed:"" prefix:"s3-" yaml:"s3"`
 	// Logs is where the logs of sessions are kept.
@@ -121,6 +124,37 @@ type S3 struct {
 // Logs says how long and how much the store of logs keeps, and where the logs
 // go that a session's CloudWatchLoggingConfiguration asks for. An empty
 // Endpoint means the own CloudWatch Logs; the keys are the endpoint's own.
+// Connect is the endpoint of Spark Connect: TLS and HTTP/2, with a token on
+// every call.
+type Connect struct {
+	// Listen is its TCP address. Port 0 takes a free one. Empty: 127.0.0.1:443
+	// where that may be bound, otherwise port 15443, or a free one when that is
+	// taken, which is kept at the next start; a free one when the server's
+	// Listen asks for one. "off": not served.
+	Listen string `help:"Address of Spark Connect; 'off' for none (default: 127.0.0.1:443, or port 15443 where 443 may not be bound)." placeholder:"HOST:PORT" yaml:"listen"`
+	// PublicHost and PublicPort are what clients are told to connect to, behind
+	// a load balancer or a redirect. Empty: localhost, or Listen's host when
+	// only another name leads here. 0: the port that is listened on.
+	PublicHost string `help:"Host that clients of Spark Connect are told (default: localhost)." placeholder:"HOST" yaml:"public-host"`
+	PublicPort int    `help:"Port that clients of Spark Connect are told; 0: the one listened on." default:"0" yaml:"public-port"`
+	// HostPerSession tells clients KEY.sessions.PUBLIC-HOST, which must lead
+	// here. Both kinds of host are always served.
+	HostPerSession bool `help:"Tell clients of Spark Connect a host of each session's own, below the public one." yaml:"host-per-session"`
+	// TLSCert and TLSKey are PEM files, read again when they change. Empty: a
+	// certificate of a local authority, which "glaux env" makes clients trust.
+	TLSCert string `name:"tls-cert" help:"PEM certificate of Spark Connect (default: one of a local authority)." placeholder:"FILE" yaml:"tls-cert"`
+	TLSKey  string `name:"tls-key" help:"PEM key of --connect-tls-cert." placeholder:"FILE" yaml:"tls-key"`
+	// TokenLife is how long the tokens of GetSessionEndpoint are good: 10 s to 12 h.
+	TokenLife time.Duration `help:"How long the tokens of GetSessionEndpoint are good." default:"30m" yaml:"token-life"`
+	// TokenGrace is how long after a start of the server expired tokens of live
+	// sessions are taken, up to 24 h. 0: not at all.
+	TokenGrace time.Duration `help:"After a start of the server, expired tokens of live sessions are taken for so long." default:"10m" yaml:"token-grace"`
+	// StrictTokens refuses every expired token, also on connections that had
+	// accepted it.
+	StrictTokens bool `help:"Refuse expired tokens of Spark Connect also where a connection had accepted them." yaml:"strict-tokens"`
+}
+
+// Logs says how long and how much the store of logs keeps.
 type Logs struct {
 	// RetentionDays is for managed logging; groups of clients have what they
 	// ask for. 1 to 3653. Zero: 30.
@@ -196,6 +230,10 @@ func (c *Config) Complete(getenv func(string) string) error {
 			c.MetricsListen = "127.0.0.1:0"
 		}
 	}
+	if _, port, err := net.SplitHostPort(c.Listen); err == nil && port == "0" && c.Connect.Listen == "" {
+		c.Connect.Listen = "127.0.0.1:0"
+	}
+	c.Connect.TokenLife = cmp.Or(c.Connect.TokenLife, 30*time.Minute)
 	if c.Shim == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -285,6 +323,7 @@ func (c *Config) Check() error {
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		bad("cannot log as %q: it is text or json", c.LogFormat)
 	}
+	faults = append(faults, c.Connect.check()...)
 	for _, host := range c.S3.Hosts {
 		match(hostForm, "s3-hosts", host)
 		if net.ParseIP(host) != nil {
@@ -305,6 +344,36 @@ func (c *Config) Check() error {
 	endpoint("s3", c.S3.Endpoint, c.S3.AccessKey, c.S3.SecretKey)
 	endpoint("logs", c.Logs.Endpoint, c.Logs.AccessKey, c.Logs.SecretKey)
 	return errors.Join(faults...)
+}
+
+// check reports every fault.
+func (c *Connect) check() (faults []error) {
+	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.Listen != "" && c.Listen != "off" {
+		if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+			bad("cannot serve Spark Connect on %q: %w", c.Listen, err)
+		}
+	}
+	if host := c.PublicHost; host != "" && !hostForm.MatchString(host) {
+		// Clients split host and port at a colon, so an IPv6 address is none.
+		bad("cannot use connect-public-host %q: it must match %s", host, hostForm)
+	}
+	if c.HostPerSession && net.ParseIP(c.PublicHost) != nil {
+		bad("cannot use connect-host-per-session with connect-public-host %q: nothing can stand in front of an address", c.PublicHost)
+	}
+	if c.PublicPort < 0 || c.PublicPort > 65535 {
+		bad("cannot use connect-public-port %d: it must be between 0 and 65535", c.PublicPort)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("connect-tls-cert and connect-tls-key go together")
+	}
+	if c.TokenLife < 10*time.Second || c.TokenLife > 12*time.Hour {
+		bad("cannot use connect-token-life %v: it must be between 10s and 12h", c.TokenLife)
+	}
+	if c.TokenGrace < 0 || c.TokenGrace > 24*time.Hour {
+		bad("cannot use connect-token-grace %v: it must be between 0 and 24h", c.TokenGrace)
+	}
+	return faults
 }
 
 // loopback reports whether only this machine reaches host.

@@ -44,7 +44,7 @@ func (s *Server) controlHandler(work context.Context) http.Handler {
 // environment returns what a client needs to talk to this server as root.
 func (s *Server) environment() []variable {
 	root := s.parts.root()
-	return []variable{
+	all := []variable{
 		{"AWS_ENDPOINT_URL", s.base},
 		{"AWS_ACCESS_KEY_ID", root.AccessKeyID},
 		{"AWS_SECRET_ACCESS_KEY", root.SecretAccessKey},
@@ -53,6 +53,10 @@ func (s *Server) environment() []variable {
 		{"AWS_EC2_METADATA_DISABLED", "true"},
 		{"AWS_ALLOW_HTTP", "true"},
 	}
+	if s.connect != nil {
+		all = append(all, variable{"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", s.rootsFile()})
+	}
+	return all
 }
 
 // shellQuote makes any text one word of a POSIX shell.

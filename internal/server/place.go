@@ -34,6 +34,7 @@ func (p place) keys() string     { return filepath.Join(p.data, "keys") }
 func (p place) logs() string     { return filepath.Join(p.data, "logs") }
 func (p place) objects() string  { return filepath.Join(p.data, "objects") }
 func (p place) agent() string    { return filepath.Join(p.sockets, "agent.sock") }
+func (p place) connect() string  { return filepath.Join(p.data, "connect") }
 func (p place) control() string  { return filepath.Join(p.sockets, "control.sock") }
 
 // make creates the directories. Others may pass through the socket directory,

@@ -35,6 +35,7 @@ type Server struct {
 
 	listener net.Listener // of the API
 	metrics  net.Listener // nil: not served
+	connect  net.Listener // nil: not served
 	base     string       // base URL
 
 	parts *parts
@@ -66,6 +67,12 @@ func Run(ctx context.Context, c Config, out io.Writer) error {
 	defer s.listener.Close()
 	if s.metrics != nil {
 		defer s.metrics.Close()
+	}
+	if err := s.listenConnect(ctx); err != nil {
+		return err
+	}
+	if s.connect != nil {
+		defer s.connect.Close()
 	}
 	s.meter = newMeter()
 	if s.parts, err = s.wire(ctx); err != nil {
@@ -165,6 +172,11 @@ func (s *Server) serve(ctx context.Context) error {
 	if s.metrics != nil {
 		start(s.metrics, s.meter.handler())
 	}
+	connecting, endConnecting := context.WithCancel(context.WithoutCancel(ctx))
+	defer endConnecting()
+	if s.connect != nil {
+		front.Go(func() error { return s.parts.connect.Run(connecting, s.connect) })
+	}
 	s.ready.await(ctx, partObjects, firstBucket)
 	err = s.announce()
 	if err == nil {
@@ -179,6 +191,7 @@ func (s *Server) serve(ctx context.Context) error {
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	s.farewell(ending)
+	endConnecting()
 	for _, srv := range servers {
 		if e := srv.Shutdown(ending); e != nil {
 			srv.Close() // whoever has not finished by now is cut off
@@ -210,6 +223,9 @@ func (s *Server) announce() error {
 		fmt.Fprintln(&text, s.base)
 		if s.metrics != nil {
 			fmt.Fprintf(&text, "metrics=%s\n", s.metrics.Addr())
+		}
+		if s.connect != nil {
+			fmt.Fprintf(&text, "connect=%s\n", s.connect.Addr())
 		}
 		fmt.Fprintf(&text, "agent=%s\n", s.place.agent())
 		if err := writeFile(s.cfg.ReadyFile, []byte(text.String())); err != nil {

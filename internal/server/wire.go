@@ -14,6 +14,7 @@ import (
 	"glaux/internal/athenaapi"
 	"glaux/internal/awsapi"
 	"glaux/internal/calc"
+	"glaux/internal/connect"
 	"glaux/internal/engine/local"
 	"glaux/internal/ident"
 	"glaux/internal/logs"
@@ -38,7 +39,8 @@ type parts struct {
 	workgroups *workgroup.Manager
 	sessions   *session.Manager
 	calcs      *calc.Manager
-	own        http.Handler // credentials of sessions
+	connect    *connect.Server // nil: Spark Connect is not served
+	own        http.Handler    // credentials of sessions
 
 	json  *awsapi.JSON  // AWS JSON 1.1
 	query *awsapi.Query // the query protocol
@@ -79,6 +81,9 @@ func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 	}
 	p.workgroups = workgroup.New(p.db, p.authority, p.home, p.pages())
 	if err = p.wireSessions(ctx); err != nil {
+		return nil, err
+	}
+	if err = p.wireConnect(); err != nil {
 		return nil, err
 	}
 	return p, p.wireAPI()
@@ -153,7 +158,7 @@ const defaultRole = "glaux-session"
 // wireAPI makes the dispatchers over the domains.
 func (p *parts) wireAPI() error {
 	options := awsapi.Options{Authenticator: p.authority, Log: p.s.log, Observer: p.s.meter, MaxBody: p.s.cfg.MaxRequestBytes}
-	athena := &athenaapi.API{Home: p.home, Pages: p.pages(), Workgroups: p.workgroups, Sessions: p.sessions, Calcs: p.calcs}
+	athena := &athenaapi.API{Home: p.home, Pages: p.pages(), Workgroups: p.workgroups, Sessions: p.sessions, Calcs: p.calcs, Endpoints: endpoints{p}}
 	rows, err := athena.Operations()
 	if err != nil {
 		return fmt.Errorf("cannot serve Athena: %w", err)

@@ -44,6 +44,18 @@ func (m *Manager) GetStatus(ctx context.Context, who access.Caller, id string) (
 	return m.Find(ctx, who, "athena:GetSessionStatus", id)
 }
 
+// Endpoint returns one session for GetSessionEndpoint: one that is being made
+// has an address already. It is a fault when the session has ended or is
+// ending; the text is AWS's, which clients look for, and so is the name of the
+// state in it.
+func (m *Manager) Endpoint(ctx context.Context, who access.Caller, id string) (Session, error) {
+	s, err := m.Find(ctx, who, "athena:GetSessionEndpoint", id)
+	if err == nil && (s.State == Stopping || s.State == Ended) {
+		err = fault.Invalidf("Can not generate Session endpoint URL for Session in STOPPED state").About(id)
+	}
+	return s, err
+}
+
 // ListRequest asks for a page of sessions.
 type ListRequest struct {
 	Workgroup string

@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import boto3
@@ -67,6 +68,7 @@ class Server:
         self.args = args
         self.process = None
         self.listen = "127.0.0.1:0"
+        self.connect = None  # address of Spark Connect; None: what the server takes by itself
         self.log = open(self.tmp / "server.log", "ab")
 
     def start(self):
@@ -98,7 +100,8 @@ class Server:
         lines = ready.read_text().splitlines()
         self.url = lines[0]
         self.names = dict(line.split("=", 1) for line in lines[1:])
-        self.listen = self.url.split("://")[1]  # a restart keeps the address
+        self.listen = self.url.split("://")[1]  # a restart keeps the addresses
+        self.connect = self.names.get("connect", self.connect)
         text = subprocess.check_output([GLAUX, "env", "--data-dir", self.data], text=True)
         self.env = {}
         for line in text.splitlines():
@@ -215,6 +218,63 @@ class Spark:
     def end(self):
         self.athena.terminate_session(SessionId=self.id)
         wait_for("session has ended", 60, lambda: self.status()["State"] in ("TERMINATED", "FAILED"))
+
+
+class Remote:
+    """Spark Connect of one session, as the released pyspark of the runtime's own Python sees it.
+
+    Code runs in a process of its own, with nothing of the server's but what
+    "glaux env" says. It finds spark, which is connected.
+    """
+
+    python = property(lambda self: json.loads((RUNTIME / "runtime.json").read_text())["python"])
+
+    def __init__(self, server, session, **client):
+        self.server = server
+        self.session = session
+        self.athena = server.client("athena", **client)
+
+    def endpoint(self):
+        return self.athena.get_session_endpoint(SessionId=self.session)
+
+    def url(self, endpoint=None):
+        """The address as pyspark takes it; EndpointUrl has a port where it is not 443."""
+        e = endpoint or self.endpoint()
+        address = e["EndpointUrl"].replace("https", "sc")
+        return f"{address}{'' if address.count(':') == 2 else ':443'}/;use_ssl=true;x-aws-proxy-auth={e['AuthToken']}"
+
+    def start(self, code, url=None, env=None):
+        """Start code; its output is there to be read while it runs."""
+        script = "from pyspark.sql import SparkSession\n"
+        script += f"spark = SparkSession.builder.remote({url or self.url()!r}).getOrCreate()\n" + textwrap.dedent(code)
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GRPC_", "SPARK_"))}
+        return subprocess.Popen([self.python, "-u", "-c", script], env={**clean, **self.server.env, **(env or {})},
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.server.tmp)
+
+    def finish(self, process, timeout=120, check=True):
+        """Wait for what start returned; its output that was not read yet, and its errors."""
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"the client did not end within {timeout} s: {out}\n{err[-4000:]}") from None
+        if check:
+            assert process.returncode == 0, f"{out}\n{err[-4000:]}"
+        return out, err
+
+    def run(self, code, timeout=120, check=True, **more):
+        """Run code to its end; what it prints. With check=False: that and its errors."""
+        out, err = self.finish(self.start(code, **more), timeout, check)
+        return out if check else (out, err)
+
+
+@pytest.fixture(scope="module")
+def remote(server):
+    """Spark Connect of a session for the tests of one file. It may still be coming up: calls wait for it."""
+    s = Spark(server, workgroup="spark35")
+    yield Remote(server, s.id)
+    s.end()
 
 
 @pytest.fixture(scope="session")
