@@ -238,6 +238,9 @@ var (
 	roleARNForm     = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::([0-9]{12}):role/((?:[\x21-\x2e\x30-\x7e]+/)*)([\w+=,.@-]{1,64})$`)
 )
 
+// maxRolePath is how long a role's path may be, without its first slash.
+const maxRolePath = 511
+
 // IsRoleARN reports whether text is the ARN of a role of any account.
 func IsRoleARN(text string) bool { return roleARNForm.MatchString(text) }
 
@@ -249,7 +252,7 @@ func Temporary(accessKeyID string) bool { return strings.HasPrefix(accessKeyID, 
 // AWS's text for who, when it is none.
 func (a *Authority) AssumedRole(who Caller, roleARN, sessionName string) (Caller, error) {
 	m := roleARNForm.FindStringSubmatch(roleARN)
-	if m == nil || m[1] != a.home.Partition || m[2] != a.home.Account || len(m[3]) > 511 || !sessionNameForm.MatchString(sessionName) {
+	if m == nil || m[1] != a.home.Partition || m[2] != a.home.Account || len(m[3]) > maxRolePath || !sessionNameForm.MatchString(sessionName) {
 		return Caller{}, fault.New(fault.Denied, "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", who.ARN, roleARN)
 	}
 	return Caller{

@@ -63,7 +63,7 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Ses
 	if !w.Config.Spark() {
 		return Session{}, fault.Invalidf("Workgroup EngineVersion is not Spark.")
 	}
-	if err := m.mayPass(ctx, who, in.ExecutionRole); err != nil {
+	if err := access.MayPass(ctx, m.cfg.Access, m.cfg.Home, who, in.ExecutionRole); err != nil {
 		return Session{}, err
 	}
 	if err := in.check(w.Config.Effective()); err != nil {
@@ -103,17 +103,6 @@ func MismatchedToken() error {
 	e := fault.New(fault.Invalid, "Idempotent parameters do not match")
 	e.Code = fault.CodeIdempotentMismatch
 	return e
-}
-
-// mayPass asks whether the caller may hand the role to a session.
-func (m *Manager) mayPass(ctx context.Context, who access.Caller, role string) error {
-	if role == "" {
-		return nil
-	}
-	if parts := strings.SplitN(role, ":", 6); len(parts) != 6 || parts[4] != who.Account {
-		return fault.New(fault.Denied, "Cross-account pass role is not allowed.")
-	}
-	return m.cfg.Access.Decide(ctx, who, "iam:PassRole", role)
 }
 
 // check refuses what no session on the engine can be started with.

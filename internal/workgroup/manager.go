@@ -67,7 +67,9 @@ type Creation struct {
 	Tags        []Tag // nil: none given; an empty list is refused
 }
 
-// Create creates a workgroup. Of several calls with one name, one wins.
+// Create creates a workgroup. Of several calls with one name, one wins. Who
+// gives it a role must be allowed to pass that: whoever may start a session in
+// the workgroup is the role then.
 func (m *Manager) Create(ctx context.Context, who access.Caller, in Creation) error {
 	if err := m.decide(ctx, who, "athena:CreateWorkGroup", in.Name); err != nil {
 		return err
@@ -79,6 +81,9 @@ func (m *Manager) Create(ctx context.Context, who access.Caller, in Creation) er
 		return fault.Invalidf("Tags provided upon WorkGroup creation must not be empty")
 	}
 	if err := CheckTags(in.Tags); err != nil {
+		return err
+	}
+	if err := access.MayPass(ctx, m.access, m.home, who, in.Config.ExecutionRole); err != nil {
 		return err
 	}
 	w := Workgroup{Account: who.Account, Name: in.Name, Description: in.Description, State: Enabled, Config: in.Config, Created: time.Now()}
@@ -138,10 +143,16 @@ func (m *Manager) List(ctx context.Context, who access.Caller, p Page) ([]Workgr
 	return all[:size], m.pages.Seal(scope, all[size-1].Name), nil
 }
 
-// Update changes a workgroup. It affects only sessions that start later.
+// Update changes a workgroup. It affects only sessions that start later. A
+// role is passed as Create says, also one that the workgroup has already.
 func (m *Manager) Update(ctx context.Context, who access.Caller, name string, u Update) error {
 	if err := m.decide(ctx, who, "athena:UpdateWorkGroup", name); err != nil {
 		return err
+	}
+	if u.Config != nil {
+		if err := access.MayPass(ctx, m.access, m.home, who, u.Config.ExecutionRole); err != nil {
+			return err
+		}
 	}
 	_, err := m.store.UpdateWorkgroup(ctx, who.Account, name, func(w *Workgroup) error { return u.apply(w) })
 	return found(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -393,21 +394,28 @@ func TestDecisions(t *testing.T) {
 	for _, c := range []struct {
 		action, resource string
 		call             func(context.Context, *Manager) error
+		before           []string // what is asked before, and allowed
 	}{
-		{"athena:CreateWorkGroup", home.Workgroup("new"), func(ctx context.Context, m *Manager) error { return m.Create(ctx, root, Creation{Name: "new"}) }},
-		{"athena:GetWorkGroup", arn, func(ctx context.Context, m *Manager) error { _, err := m.Get(ctx, root, "spark"); return err }},
-		{"athena:ListWorkGroups", "*", func(ctx context.Context, m *Manager) error { _, _, err := m.List(ctx, root, Page{}); return err }},
+		{"athena:CreateWorkGroup", home.Workgroup("new"), func(ctx context.Context, m *Manager) error { return m.Create(ctx, root, Creation{Name: "new"}) }, nil},
+		{"athena:GetWorkGroup", arn, func(ctx context.Context, m *Manager) error { _, err := m.Get(ctx, root, "spark"); return err }, nil},
+		{"athena:ListWorkGroups", "*", func(ctx context.Context, m *Manager) error { _, _, err := m.List(ctx, root, Page{}); return err }, nil},
 		{"athena:UpdateWorkGroup", arn, func(ctx context.Context, m *Manager) error {
 			return m.Update(ctx, root, "spark", Update{Description: ptr("changed")})
-		}},
-		{"athena:DeleteWorkGroup", arn, func(ctx context.Context, m *Manager) error { return m.Delete(ctx, root, "spark", true) }},
-		{"athena:TagResource", arn, func(ctx context.Context, m *Manager) error { return m.Tag(ctx, root, arn, tags(1)) }},
-		{"athena:UntagResource", arn, func(ctx context.Context, m *Manager) error { return m.Untag(ctx, root, arn, []string{"k00"}) }},
-		{"athena:ListTagsForResource", arn, func(ctx context.Context, m *Manager) error { _, _, err := m.Tags(ctx, root, arn, Page{}); return err }},
+		}, nil},
+		{"iam:PassRole", role, func(ctx context.Context, m *Manager) error {
+			return m.Create(ctx, root, Creation{Name: "new", Config: spark35(Config{})})
+		}, []string{"athena:CreateWorkGroup " + home.Workgroup("new")}},
+		{"iam:PassRole", role + "2", func(ctx context.Context, m *Manager) error {
+			return m.Update(ctx, root, "spark", Update{Config: &ConfigUpdate{ExecutionRole: role + "2"}})
+		}, []string{"athena:UpdateWorkGroup " + arn}},
+		{"athena:DeleteWorkGroup", arn, func(ctx context.Context, m *Manager) error { return m.Delete(ctx, root, "spark", true) }, nil},
+		{"athena:TagResource", arn, func(ctx context.Context, m *Manager) error { return m.Tag(ctx, root, arn, tags(1)) }, nil},
+		{"athena:UntagResource", arn, func(ctx context.Context, m *Manager) error { return m.Untag(ctx, root, arn, []string{"k00"}) }, nil},
+		{"athena:ListTagsForResource", arn, func(ctx context.Context, m *Manager) error { _, _, err := m.Tags(ctx, root, arn, Page{}); return err }, nil},
 		{"athena:ListEngineVersions", "*", func(ctx context.Context, m *Manager) error {
 			_, _, err := m.ListEngineVersions(ctx, root, Page{})
 			return err
-		}},
+		}, nil},
 	} {
 		t.Run(c.action, func(t *testing.T) {
 			f := newFixture(t)
@@ -417,16 +425,39 @@ func TestDecisions(t *testing.T) {
 			f.store.Fail = nil
 			f.access.denied = ""
 			wantNil(t, c.call(t.Context(), f.Manager))
-			for _, asked := range f.access.asked {
-				if asked != c.action+" "+c.resource {
-					t.Fatalf("asked for %q", asked)
-				}
-			}
-			if len(f.access.asked) != 2 {
-				t.Fatalf("asked %d times", len(f.access.asked))
+			want := append(slices.Clone(c.before), c.action+" "+c.resource)
+			if want = append(want, want...); !slices.Equal(f.access.asked, want) {
+				t.Fatalf("asked for %q, want %q", f.access.asked, want)
 			}
 		})
 	}
+}
+
+// TestForeignRoles lets nobody, not even root, name a role of another account.
+func TestForeignRoles(t *testing.T) {
+	f := newFixture(t)
+	for foreign, kind := range map[string]fault.Kind{
+		"arn:aws:iam::111111111111:role/x":    fault.Denied,
+		"arn:aws-cn:iam::000000000000:role/x": fault.Denied,
+		"arn:aws:iam::000000000000:user/x":    fault.Invalid,
+		"arn:aws:iam::000000000000:role/a b":  fault.Invalid,
+	} {
+		text := "Cross-account pass role is not allowed."
+		if kind == fault.Invalid {
+			text = foreign + " is not a valid role ARN."
+		}
+		for _, engine := range []string{EnginePySpark, EngineSpark35, EngineAuto} { // SQL has a role with an identity center
+			err := f.Create(t.Context(), root, Creation{Name: "new", Config: Config{SelectedEngine: engine, ExecutionRole: foreign}})
+			wantFault(t, err, kind, text)
+		}
+		err := f.Update(t.Context(), root, "spark", Update{Description: ptr("changed"), Config: &ConfigUpdate{ExecutionRole: foreign}})
+		wantFault(t, err, kind, text)
+	}
+	if w, err := f.Get(t.Context(), root, "spark"); err != nil || w.Config.ExecutionRole != role || w.Description != "" {
+		t.Errorf("got %+v, %v", w, err)
+	}
+	_, err := f.Get(t.Context(), root, "new")
+	wantFault(t, err, fault.Invalid, "WorkGroup is not found.")
 }
 
 // TestStoreDown passes on what is not a refusal, so that it is answered as an

@@ -62,6 +62,45 @@ def test_refusals(athena):
     assert got["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
+def test_a_role_must_be_passed(tmp_path):
+    """Who may use Athena and not pass roles, becomes no role by way of a workgroup."""
+    from conftest import Server
+    config = tmp_path / "glaux.yaml"
+    config.write_text("""
+users:
+  - name: ada
+    access-key: AKIAADAADAADAADAADAA
+    secret-key: ada's own secret key
+    allow:
+      - actions: ["athena:*"]
+      - actions: ["iam:PassRole"]
+        resources: ["arn:aws:iam::000000000000:role/hers"]
+""")
+    server = Server(tmp_path, "--config", config)
+    try:
+        server.start()
+        ada = server.client("athena", aws_access_key_id="AKIAADAADAADAADAADAA", aws_secret_access_key="ada's own secret key")
+        of = lambda role, account="000000000000": {"ExecutionRole": f"arn:aws:iam::{account}:role/{role}"}
+        spark = {"EngineVersion": {"SelectedEngineVersion": "PySpark engine version 3"}}
+        text = ("User: arn:aws:iam::000000000000:user/ada is not authorized to perform: iam:PassRole on resource: "
+                "arn:aws:iam::000000000000:role/vip because no identity-based policy allows the iam:PassRole action")
+        refused(lambda: ada.create_work_group(Name="w", Configuration=spark | of("vip")), "AccessDeniedException", text)
+        refused(lambda: ada.start_session(WorkGroup="spark", EngineConfiguration={"MaxConcurrentDpus": 2}, **of("vip")), "AccessDeniedException", text)
+        ada.create_work_group(Name="w", Configuration=spark | of("hers"))
+        refused(lambda: ada.update_work_group(WorkGroup="w", ConfigurationUpdates=of("vip")), "AccessDeniedException", text)
+        ada.update_work_group(WorkGroup="w", ConfigurationUpdates=of("hers"), Description="mine")
+        root = server.client("athena")
+        foreign = of("x", "111111111111")
+        for call in (lambda: root.create_work_group(Name="x", Configuration=spark | foreign),
+                     lambda: root.update_work_group(WorkGroup="w", ConfigurationUpdates=foreign),
+                     lambda: root.start_session(WorkGroup="spark", EngineConfiguration={"MaxConcurrentDpus": 2}, **foreign)):
+            refused(call, "AccessDeniedException", "Cross-account pass role is not allowed.")
+        refused(lambda: root.get_work_group(WorkGroup="x"), "InvalidRequestException", "WorkGroup is not found.")
+        assert root.get_work_group(WorkGroup="w")["WorkGroup"]["Configuration"]["ExecutionRole"] == of("hers")["ExecutionRole"]
+    finally:
+        server.stop()
+
+
 def test_paging_and_engine_versions(athena):
     for n in range(3):
         athena.create_work_group(Name=f"page-{n}")
