@@ -122,7 +122,7 @@ const everything = `{
 	"IdentityCenterConfiguration": {"EnableIdentityCenter": false, "IdentityCenterInstanceArn": "arn:aws:sso:::instance/ssoins-1234567890abcdef"},
 	"ManagedQueryResultsConfiguration": {"Enabled": false, "EncryptionConfiguration": {"KmsKey": "arn:aws:kms:us-east-1:000000000000:key/m"}},
 	"MonitoringConfiguration": {
-		"CloudWatchLoggingConfiguration": {"Enabled": true, "LogGroup": "/glaux/logs", "LogStreamNamePrefix": "p", "LogTypes": {"SPARK_DRIVER": [], "SPARK_EXECUTOR": ["STDOUT", "STDERR"]}},
+		"CloudWatchLoggingConfiguration": {"Enabled": true, "LogGroup": "/team/logs", "LogStreamNamePrefix": "p", "LogTypes": {"SPARK_DRIVER": [], "SPARK_EXECUTOR": ["STDOUT", "STDERR"]}},
 		"ManagedLoggingConfiguration": {"Enabled": true, "KmsKey": "arn:aws:kms:us-east-1:000000000000:key/l"},
 		"S3LoggingConfiguration": {"Enabled": true, "KmsKey": "arn:aws:kms:us-east-1:000000000000:key/s", "LogLocation": "s3://logs/here"}
 	},

@@ -28,6 +28,7 @@ type Spec struct {
 	Cores      int               // task slots of the driver: local[Cores]
 	HeapMiB    int               // JVM heap limit, MiB
 	MaxOutput  int64             // bytes kept of each output stream of a cell
+	MaxLog     int64             // bytes kept of each of the driver's own streams; zero: the launcher's choice
 	Orphaned   time.Duration     // the driver ends itself when no server has come back for so long
 	Warehouse  string            // s3:// location of spark.sql.warehouse.dir; empty: in the work directory
 }
@@ -238,6 +239,7 @@ var (
 	ErrBusy     = errors.New("driver runs another cell")
 	ErrNoCell   = errors.New("no such cell")
 	ErrStale    = errors.New("a newer server owns this driver")
+	ErrNoLog    = errors.New("driver shows no logs")
 	ErrNoReply  = errors.New("driver does not answer")
 	ErrNoSecret = errors.New("driver has no secret for this service")
 )

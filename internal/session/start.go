@@ -110,6 +110,9 @@ func (in *Request) check(engine string) error {
 	if err := in.Config.Check(engine); err != nil {
 		return err
 	}
+	if err := in.Monitoring.Check(); err != nil {
+		return err
+	}
 	notebook := in.Config.AdditionalConfigs[notebookID]
 	switch {
 	case in.NotebookVersion == "" && notebook != "":

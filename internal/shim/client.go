@@ -36,7 +36,7 @@ func (c *Client) open(ctx context.Context, q Request) (conn *net.UnixConn, first
 		err = ReadFrame(conn, &first)
 	}
 	if err == nil && first.Code != "" {
-		err = &Error{first.Code, first.Text}
+		err = &Error{first.Code, first.Text, first.First}
 	}
 	if err != nil {
 		done()
@@ -76,7 +76,7 @@ func (c *Client) Watch(ctx context.Context, f func(Status)) error {
 	defer done()
 	for {
 		if r.Code != "" {
-			return &Error{r.Code, r.Text}
+			return &Error{r.Code, r.Text, r.First}
 		}
 		if r.Status != nil {
 			f(*r.Status)
@@ -95,6 +95,16 @@ func (c *Client) Watch(ctx context.Context, f func(Status)) error {
 // cell's record tells which.
 func (c *Client) Output(ctx context.Context, cell, stream string, offset int64) (io.ReadCloser, error) {
 	conn, _, done, err := c.open(ctx, Request{Op: OpOutput, Cell: cell, Stream: stream, Offset: offset})
+	if err != nil {
+		return nil, err
+	}
+	return &stream1{conn, done}, nil
+}
+
+// Log opens one of the driver's streams. Its end may be the driver's or the
+// shim's; the record of the driver's end tells which.
+func (c *Client) Log(ctx context.Context, stream string, offset int64) (io.ReadCloser, error) {
+	conn, _, done, err := c.open(ctx, Request{Op: OpLog, Stream: stream, Offset: offset})
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +145,7 @@ func (c *Client) Dial(ctx context.Context, service string) (net.Conn, error) {
 	}
 	switch {
 	case r.Code != "":
-		return nil, &Error{r.Code, r.Text}
+		return nil, &Error{r.Code, r.Text, r.First}
 	case file == nil:
 		return nil, errors.New("cannot dial: the shim sent no socket")
 	}

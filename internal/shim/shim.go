@@ -10,9 +10,22 @@
 //	result     blocks until Cell has ended, then a Reply with Record
 //	interrupt  asks for the end of Cell, with a ladder that ends in killing the interpreter
 //	output     a Reply, then the raw bytes of the Stream of Cell from Offset on until it has ended
+//	log        a Reply, then the records of the driver's Stream from Offset on until the driver is gone
 //	discard    drops what is kept of an ended Cell
 //	dial       a Reply that carries a connected socket (SCM_RIGHTS)
 //	stop       asks the driver to end, or with Force kills it; answered at once
+//
+// A record of a driver's stream is a line that one of its processes wrote:
+//
+//	1764000000123 jL text of the line
+//
+// the time at which it came in Unix milliseconds, a letter for who wrote it
+// (FromJVM, FromPython, FromShim), a letter that says whether the line ends
+// with it (WholeLine) or it is part of a very long one that goes on in that
+// process's next record (PartOfLine), and the text, which has no newline.
+// An offset lies between two records and counts bytes from the stream's very
+// beginning, whatever has been dropped since; a request for what is no longer
+// kept is refused with Trimmed and where that begins.
 //
 // A frame is a big-endian u32 length and so many bytes of JSON. Its first
 // members are the protocol's version and the owner's epoch. A shim remembers
@@ -48,6 +61,7 @@ const (
 	OpResult    Op = "result"
 	OpInterrupt Op = "interrupt"
 	OpOutput    Op = "output"
+	OpLog       Op = "log"
 	OpDiscard   Op = "discard"
 	OpDial      Op = "dial"
 	OpStop      Op = "stop"
@@ -79,6 +93,7 @@ const (
 	Gone        Code = "gone"         // the driver has ended
 	Bad         Code = "bad"          // the request makes no sense
 	Failed      Code = "failed"       // it was tried and did not work
+	Trimmed     Code = "trimmed"      // a stream is kept from Reply.First on only
 )
 
 // Reply is what the shim answers.
@@ -88,6 +103,7 @@ type Reply struct {
 	Text    string  `json:"text,omitempty"` // says more about Code
 	Status  *Status `json:"status,omitempty"`
 	Record  *Record `json:"record,omitempty"`
+	First   int64   `json:"first,omitempty"`
 }
 
 // Status is the driver at one moment. Times are Unix milliseconds.
@@ -136,6 +152,15 @@ const (
 	Displays = "displays"
 )
 
+// The letters in a record of a driver's stream.
+const (
+	FromJVM    = 'j'
+	FromPython = 'p'
+	FromShim   = 's'
+	WholeLine  = 'L'
+	PartOfLine = 'P'
+)
+
 // The outcomes in a Record.
 const (
 	Succeeded = "succeeded"
@@ -182,8 +207,9 @@ type Exit struct {
 
 // Error is a refused request.
 type Error struct {
-	Code Code
-	Text string
+	Code  Code
+	Text  string
+	First int64 // with Trimmed: where what is kept begins
 }
 
 func (e *Error) Error() string {

@@ -20,9 +20,11 @@ import (
 var recorded = map[string]any{
 	"request-run":    Request{Version: 1, Epoch: 7, Op: OpRun, Cell: "c1", Code: "1+1"},
 	"request-output": Request{Version: 1, Epoch: 7, Op: OpOutput, Cell: "c1", Stream: Stdout, Offset: 12},
+	"request-log":    Request{Version: 1, Epoch: 7, Op: OpLog, Stream: Stderr, Offset: 12},
 	"request-dial":   Request{Version: 1, Epoch: 7, Op: OpDial, Service: "connect"},
 	"request-stop":   Request{Version: 1, Epoch: 7, Op: OpStop, Force: true},
 	"reply-stale":    Reply{Version: 1, Code: Stale, Text: "epoch 8 owns this driver"},
+	"reply-trimmed":  Reply{Version: 1, Code: Trimmed, First: 8 << 20},
 	"reply-status": Reply{Version: 1, Status: &Status{
 		Phase: PhasePrepared, ApplicationID: "app", SparkVersion: "3.5.6", Cell: "c1", TasksDone: 1, TasksTotal: 4, Responsive: true,
 		Executors: []Executor{{ID: "driver", Host: "127.0.0.1", Cores: 2, Added: 1700000000000}}, Archive: &Archive{Used: true},

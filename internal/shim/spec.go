@@ -20,6 +20,7 @@ type Spec struct {
 	ReadOnly  []string      `json:"ro,omitempty"`   // directories they need
 	Writable  []string      `json:"rw,omitempty"`
 	MaxOutput int64         `json:"maxOutput"`
+	MaxLog    int64         `json:"maxLog,omitempty"` // bytes kept of each stream of the driver; zero: 128 MiB
 	Orphaned  time.Duration `json:"orphaned"`
 	Port      int           `json:"port"` // of the session's loopback address
 }
@@ -38,9 +39,8 @@ const (
 	StateFile  = "state.json" // stamps of the processes
 	ExitFile   = "exit.json"  // written last
 	LogFile    = "shim.log"   // the shim's own log
-	DriverOut  = "driver.stdout"
-	DriverErr  = "driver.stderr"
-	CellsDir   = "cells" // cells/<id>/{stdout,stderr,displays,record.json}
+	LogsDir    = "logs"       // the driver's own stdout and stderr
+	CellsDir   = "cells"      // cells/<id>/{stdout,stderr,displays,record.json}
 	RecordFile = "record.json"
 )
 

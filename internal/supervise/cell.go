@@ -49,8 +49,9 @@ func (s *Supervisor) runCell(id, code string) (shim.Code, string) {
 	for _, name := range []string{shim.Stdout, shim.Stderr, shim.Displays} {
 		c.spools[name] = NewSpool(filepath.Join(c.dir, name), s.spec.MaxOutput)
 	}
-	s.python.out.route(c.spools[shim.Stdout])
-	s.python.err.route(c.spools[shim.Stderr])
+	p := s.python
+	p.out.route(&tee{spool: c.spools[shim.Stdout], log: p.out.log, left: teeLimit, cell: id})
+	p.err.route(&tee{spool: c.spools[shim.Stderr], log: p.err.log, left: teeLimit, cell: id})
 	if !s.python.send(frame{"op": "run", "id": id, "code": code}) {
 		s.python.out.route(nil)
 		s.python.err.route(nil)
@@ -112,6 +113,9 @@ func (s *Supervisor) settle(c *cell, r *shim.Record) {
 	now := time.Now()
 	s.python.out.route(nil)
 	s.python.err.route(nil)
+	for _, l := range s.python.logs {
+		l.Close() // what the next cell writes is another line
+	}
 	r.ID, r.Started, r.Ended, r.Run = c.id, c.begun.UnixMilli(), now.UnixMilli(), now.Sub(c.begun)
 	r.Sizes, r.Truncated = map[string]int64{}, map[string]int64{}
 	for name, sp := range c.spools {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -20,7 +19,7 @@ type jvm struct {
 	child    *child
 	events   *os.File // its events, lines of JSON
 	out, err *pump
-	logs     [2]*Log
+	logs     [2]*journalWriter
 
 	mu sync.Mutex // guards in
 	in *os.File   // its commands, lines of JSON; nil once closed
@@ -138,7 +137,7 @@ func startJVM(s *Supervisor) (*jvm, error) {
 		}
 		ours, theirs = append(ours, our), append(theirs, their)
 	}
-	j.logs = [2]*Log{NewLog(filepath.Join(s.spec.Dir, shim.DriverOut), logLimit), NewLog(filepath.Join(s.spec.Dir, shim.DriverErr), logLimit)}
+	j.logs = s.logsOf(shim.FromJVM)
 	j.out, j.err = &pump{from: ours[0], log: j.logs[0]}, &pump{from: ours[1], log: j.logs[1]}
 	j.events = ours[2]
 	j.child, err = spawn(s, "java", s.spec.JVM, theirs)
@@ -218,7 +217,7 @@ func (s *Supervisor) serveJVM(j *jvm) {
 	s.childEnded(j.child, tail)
 	wg.Wait()
 	for _, l := range j.logs {
-		l.Close()
+		l.Close() // the lines that have not ended
 	}
 }
 

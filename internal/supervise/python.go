@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -26,7 +25,7 @@ type python struct {
 	child    *child
 	control  *os.File // frames both ways
 	out, err *pump
-	logs     [2]*Log
+	logs     [2]*journalWriter
 	queue    chan []byte // frames to send, so that nobody waits for a runner that does not read
 
 	mu     sync.Mutex // guards what follows
@@ -69,8 +68,7 @@ func startPython(s *Supervisor) (*python, error) {
 		return nil, err
 	}
 	theirs = append(theirs, their)
-	// The JVM's logs: what is written outside cells belongs to the driver.
-	p.logs = [2]*Log{NewLog(filepath.Join(s.spec.Dir, "python.stdout"), logLimit), NewLog(filepath.Join(s.spec.Dir, "python.stderr"), logLimit)}
+	p.logs = s.logsOf(shim.FromPython)
 	p.out, p.err = &pump{from: ours[0], log: p.logs[0]}, &pump{from: ours[1], log: p.logs[1]}
 	p.control = control
 	p.child, err = spawn(s, "python", s.spec.Python, theirs)
@@ -186,7 +184,7 @@ func (s *Supervisor) servePython(p *python) {
 	s.childEnded(p.child, p.err.last())
 	wg.Wait()
 	for _, l := range p.logs {
-		l.Close()
+		l.Close() // the lines that have not ended
 	}
 }
 

@@ -79,7 +79,7 @@ func (s *Supervisor) serveConn(ctx context.Context, conn *net.UnixConn) {
 		return
 	}
 	defer s.left()
-	if q.Op == shim.OpWatch || q.Op == shim.OpResult || q.Op == shim.OpOutput {
+	if q.Op == shim.OpWatch || q.Op == shim.OpResult || q.Op == shim.OpOutput || q.Op == shim.OpLog {
 		// These block; a server that goes away must be noticed meanwhile.
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -163,6 +163,9 @@ func (s *Supervisor) answer(ctx context.Context, conn *net.UnixConn, q shim.Requ
 		r.Code = s.interrupt(q.Cell)
 	case shim.OpOutput:
 		s.answerOutput(ctx, conn, q)
+		return
+	case shim.OpLog:
+		s.answerLog(ctx, conn, q)
 		return
 	case shim.OpDiscard:
 		r.Code = s.discard(q.Cell)
@@ -255,6 +258,49 @@ func (s *Supervisor) answerOutput(ctx context.Context, conn *net.UnixConn, q shi
 	}
 	if ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
 		s.log.Warn("cannot send output", "cell", q.Cell, "error", err)
+	}
+}
+
+// answerLog follows one of the driver's streams.
+func (s *Supervisor) answerLog(ctx context.Context, conn *net.UnixConn, q shim.Request) {
+	j := s.logs[q.Stream]
+	if j == nil || q.Offset < 0 {
+		_ = reply(conn, shim.Reply{Code: shim.Bad, Text: fmt.Sprintf("the driver has no stream %q", q.Stream)})
+		return
+	}
+	if first := j.First(); q.Offset < first {
+		_ = reply(conn, shim.Reply{Code: shim.Trimmed, First: first})
+		return
+	}
+	if reply(conn, shim.Reply{}) != nil {
+		return
+	}
+	conn.SetWriteDeadline(time.Time{}) // a reader may take its time: the journal is on disk, and bounded
+	err := j.Follow(ctx, q.Offset, conn)
+	if err == nil { // its end is told only once the record of the driver's is there
+		s.awaitGone(ctx)
+		return
+	}
+	// A reader that was too slow asks again and is told what it missed.
+	if _, slow := errors.AsType[*TrimmedError](err); !slow && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+		s.log.Debug("cannot send a log", "stream", q.Stream, "error", err)
+	}
+}
+
+// awaitGone returns once the driver's end is on disk, or ctx ends.
+func (s *Supervisor) awaitGone(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		gone, changed := s.gone, s.changed
+		s.mu.Unlock()
+		if gone {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

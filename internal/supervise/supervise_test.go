@@ -135,20 +135,6 @@ func TestSpoolOnADiskThatRefuses(t *testing.T) {
 	}
 }
 
-func TestLogIsBounded(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	l := NewLog(path, 100)
-	for range 50 {
-		l.Write([]byte("0123456789"))
-	}
-	l.Close()
-	for _, p := range []string{path, path + ".1"} {
-		if st, err := os.Stat(p); err != nil || st.Size() > 100 || st.Size() == 0 {
-			t.Errorf("%s: %v, %v", filepath.Base(p), st, err)
-		}
-	}
-}
-
 func TestPumpSyncs(t *testing.T) {
 	ours, theirs, err := pipe(-1)
 	if err != nil {

@@ -27,7 +27,6 @@ const (
 	pingEvery   = 2 * time.Second
 	pongWithin  = 8 * time.Second // then the interpreter counts as not responsive
 	failGrace   = 2 * time.Second // from a failed start to ending what does not end by itself
-	logLimit    = 16 << 20        // bytes of each driver log, kept twice
 )
 
 // Supervisor runs one session.
@@ -38,6 +37,7 @@ type Supervisor struct {
 	born time.Time
 	ooms uint64 // kernel's count of memory kills when we began
 
+	logs   map[string]*Journal // the driver's streams, by name
 	jvm    *jvm
 	python *python
 	wg     sync.WaitGroup // everything Run waits for
@@ -71,7 +71,10 @@ func Run(ctx context.Context, spec shim.Spec, address, socket net.Listener, log 
 		spec: spec, log: log, kids: newChildren(), born: now, ooms: oomKills(),
 		changed: make(chan struct{}), epoch: spec.Epoch, cells: map[string]*cell{}, idle: now,
 		status: shim.Status{Phase: shim.PhaseStarted, Responsive: true},
-		ending: make(chan struct{}), force: make(chan struct{}),
+		ending: make(chan struct{}), force: make(chan struct{}), logs: map[string]*Journal{},
+	}
+	for _, name := range []string{shim.Stdout, shim.Stderr} {
+		s.logs[name] = NewJournal(filepath.Join(spec.Dir, shim.LogsDir), name, spec.MaxLog)
 	}
 	return s.run(ctx, address, socket)
 }
@@ -231,6 +234,14 @@ func (s *Supervisor) teardown() {
 	}
 	s.wg.Wait() // what they wrote has been taken
 	s.lose()
+	for _, j := range s.logs {
+		j.Close()
+	}
+}
+
+// logsOf are the writers of one process to the driver's stdout and stderr.
+func (s *Supervisor) logsOf(process byte) [2]*journalWriter {
+	return [2]*journalWriter{{j: s.logs[shim.Stdout], from: process}, {j: s.logs[shim.Stderr], from: process}}
 }
 
 // finish writes the record of the end and tells everybody.

@@ -72,6 +72,9 @@ func (c Config) check() error {
 	if err := c.Result.check(); err != nil {
 		return err
 	}
+	if err := c.Monitoring.Check(); err != nil {
+		return err
+	}
 	managed := c.ManagedResults != nil && c.ManagedResults.Enabled
 	if managed && c.Result != nil && c.Result.OutputLocation != "" {
 		return fault.Invalidf("Managed query results cannot be enabled together with an output location.")

@@ -27,6 +27,7 @@ type machine struct {
 	failure *engine.StartError
 	stopped bool // Stop was called
 	cells   map[engine.CellID]*cell
+	logs    map[engine.LogSource]*journal
 	removed bool
 }
 
@@ -48,6 +49,7 @@ func newMachine(f *Fake, spec engine.Spec, begin Start) *machine {
 		changed: make(chan struct{}),
 		status:  engine.Status{Phase: engine.Scheduled, Responsive: true},
 		cells:   map[engine.CellID]*cell{},
+		logs:    map[engine.LogSource]*journal{},
 	}
 }
 
@@ -158,6 +160,8 @@ func (m *machine) beginLocked(code engine.Cell, s Script) *cell {
 		c.out[engine.Displays] = append(append(c.out[engine.Displays], d...), '\n')
 	}
 	m.cells[code.ID] = c
+	m.logLocked(engine.LogStdout, 'p', s.Stdout)
+	m.logLocked(engine.LogStderr, 'p', s.Stderr)
 	m.status.Cell, m.status.Tasks = code.ID, s.Tasks
 	m.tellLocked()
 	return c

@@ -58,6 +58,9 @@ func Test(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"WaitsEndWithContext", waitsEndWithContext},
 		{"DiscardForgets", discardForgets},
 		{"KeepsSecrets", keepsSecrets},
+		{"LogIsFollowed", logIsFollowed},
+		{"LogOutlivesTheDriver", logOutlivesTheDriver},
+		{"LogIsBounded", logIsBounded},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

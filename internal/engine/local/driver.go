@@ -78,6 +78,8 @@ func contractError(e *shim.Error) error {
 		return engine.ErrGone
 	case shim.NotPrepared:
 		return ErrNotPrepared
+	case shim.Trimmed:
+		return &engine.TrimmedError{First: e.First}
 	case shim.Mismatch, shim.Bad, shim.Failed:
 		return e
 	}
@@ -297,7 +299,13 @@ func (d *Driver) lost() (shim.Exit, error) {
 	if at, err := os.Stat(d.file(shim.SpecFile)); err == nil {
 		begun = at.ModTime()
 	}
-	for _, name := range []string{shim.StateFile, shim.LogFile, shim.DriverOut, shim.DriverErr, shim.CellsDir} {
+	wrote := []string{shim.StateFile, shim.LogFile, shim.CellsDir}
+	if files, err := os.ReadDir(d.file(shim.LogsDir)); err == nil {
+		for _, f := range files {
+			wrote = append(wrote, filepath.Join(shim.LogsDir, f.Name()))
+		}
+	}
+	for _, name := range wrote {
 		if at, err := os.Stat(d.file(name)); err == nil && at.ModTime().After(last) {
 			last = at.ModTime()
 		}

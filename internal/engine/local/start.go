@@ -24,7 +24,7 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
 	s := shim.Spec{
 		Version: shim.Version, Key: string(spec.Key), Epoch: spec.Epoch, Dir: dir,
 		Socket: l.socket(spec.Key), Agent: l.cfg.Agent, Connect: l.connectSocket(spec.Key),
-		Args: spec.Args, MaxOutput: spec.MaxOutput, Orphaned: spec.Orphaned, Sandboxed: isolated(),
+		Args: spec.Args, MaxOutput: spec.MaxOutput, MaxLog: spec.MaxLog, Orphaned: spec.Orphaned, Sandboxed: isolated(),
 	}
 	address, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

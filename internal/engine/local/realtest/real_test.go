@@ -103,7 +103,7 @@ func start(t *testing.T, w *world, change func(*engine.Spec)) *session {
 		}
 	})
 	if err := d.Ready(ctx); err != nil {
-		for _, f := range []string{"driver.stderr", "python.stderr", "shim.log"} {
+		for _, f := range []string{"logs/stderr.00000000000000000000", "shim.log"} {
 			b, _ := os.ReadFile(filepath.Join(w.data, "sessions", string(sp.Key), f))
 			t.Logf("%s:\n%s", f, b)
 		}
