@@ -36,13 +36,12 @@ func (m *Monitoring) Check() error {
 
 func (s *S3Logging) check() error {
 	switch {
-	case s == nil:
-	case s.LogLocation != nil && *s.LogLocation != "":
-		if !location.MatchString(*s.LogLocation) {
-			return fault.Invalidf("logLocation is not a valid S3 path.")
-		}
-	case s.Enabled:
+	case s == nil || !s.Enabled: // the rest of a block that is off is forgotten
+		return nil
+	case s.LogLocation == nil || *s.LogLocation == "":
 		return fault.Invalidf("logLocation is null or empty")
+	case !location.MatchString(*s.LogLocation):
+		return fault.Invalidf("logLocation is not a valid S3 path.")
 	}
 	return nil
 }
