@@ -185,6 +185,18 @@ func TestKilledShimIsLost(t *testing.T) {
 	}
 }
 
+// stopped reports whether every thread of a process is.
+func stopped(pid int) bool {
+	states, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, name := range states {
+		b, _ := os.ReadFile(name)
+		if _, rest, _ := strings.Cut(string(b), ") "); !strings.HasPrefix(rest, "T") {
+			return false
+		}
+	}
+	return len(states) > 0
+}
+
 func TestStoppedShimIsKilled(t *testing.T) {
 	t.Parallel()
 	v := ready(t, newWorld(t), testSpec())
@@ -193,6 +205,7 @@ func TestStoppedShimIsKilled(t *testing.T) {
 	if err := st.Shim.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the shim is stopped", func() bool { return stopped(st.Shim.PID) })
 	l := v.w.launcher(t)
 	answer := make(chan error, 1)
 	go func() {
