@@ -49,15 +49,16 @@ type dataKey struct {
 	agents  []byte      // makes agent tokens
 	pages   []byte      // makes pagination tokens
 	connect cipher.AEAD // seals Connect tokens
+	visits  cipher.AEAD // seals visits of a session's UI
 }
 
 // newDataKey derives the keys of every purpose.
 func newDataKey(id string, created time.Time, key []byte) (dataKey, error) {
 	k := dataKey{id: id, created: created}
-	var sealing, connecting []byte
+	var sealing, connecting, visiting []byte
 	for purpose, to := range map[string]*[]byte{
 		"session token": &sealing, "temporary secret": &k.secrets, "agent token": &k.agents, "pagination token": &k.pages,
-		"connect token": &connecting,
+		"connect token": &connecting, "ui visit": &visiting,
 	} {
 		sub, err := hkdf.Key(sha256.New, key, nil, "glaux "+purpose, keyBytes)
 		if err != nil {
@@ -67,6 +68,9 @@ func newDataKey(id string, created time.Time, key []byte) (dataKey, error) {
 	}
 	var err error
 	if k.tokens, err = newAEAD(sealing); err != nil {
+		return k, err
+	}
+	if k.visits, err = newAEAD(visiting); err != nil {
 		return k, err
 	}
 	k.connect, err = newAEAD(connecting)

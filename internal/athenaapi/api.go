@@ -22,6 +22,7 @@ type API struct {
 	Sessions   *session.Manager
 	Calcs      *calc.Manager
 	Endpoints  Endpoints
+	Dashboards Dashboards
 }
 
 // Operations returns the operation table of the service: every operation of
@@ -33,6 +34,7 @@ func (a *API) Operations() ([]awsapi.Operation, error) {
 		a.sessionHandlers(),
 		a.endpointHandlers(),
 		a.calculationHandlers(),
+		a.dashboardHandlers(),
 	} {
 		maps.Copy(all, part)
 	}

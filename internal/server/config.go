@@ -57,6 +57,7 @@ type Config struct {
 	// Connect is the endpoint of Spark Connect.
 	Connect Connect `embed:"" prefix:"connect-" yaml:"connect"`
 
+	UI  UI  `embed:"" prefix:"ui-" yaml:"ui"`
 	DPU DPU `embed:"" prefix:"dpu-" yaml:"dpu"`
 	S3  S3  `embed:"" prefix:"s3-" yaml:"s3"`
 	// Logs is where the logs of sessions are kept.
@@ -317,6 +318,7 @@ func (c *Config) Check() error {
 	lasts("orphaned", c.Orphaned, time.Second, 30*24*time.Hour)
 	lasts("credential-life", c.CredentialLife, 10*time.Second, 12*time.Hour)
 	lasts("retention", c.Retention, time.Minute, 10*365*24*time.Hour)
+	c.UI.check(bad, lasts)
 	if _, err := logLevel(c.LogLevel); err != nil {
 		bad("%w", err)
 	}

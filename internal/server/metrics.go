@@ -22,6 +22,7 @@ type meter struct {
 	requests *prometheus.CounterVec
 	latency  *prometheus.HistogramVec
 	s3       *prometheus.HistogramVec
+	ui       *prometheus.CounterVec
 }
 
 func newMeter() *meter {
@@ -41,8 +42,12 @@ func newMeter() *meter {
 			Help:    "Time to answer S3 requests, by IAM action and HTTP status.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30, 120},
 		}, []string{"action", "status"}),
+		ui: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "glaux_ui_requests_total",
+			Help: "Requests for the Spark UIs of sessions, by what answered (live, history, or own for a page of ours) and HTTP status.",
+		}, []string{"from", "status"}),
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.s3,
+	m.registry.MustRegister(m.requests, m.latency, m.s3, m.ui,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -10,6 +10,8 @@ func (s *Server) handler() http.Handler {
 	own := s.pages()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case s.parts.dashboards.Handles(r): // user code controls what is there, so nothing else is
+			s.recorded(s.parts.dashboards, w, r)
 		case s.parts.json.Handles(r): // S3 has no such header or type
 			s.parts.json.ServeHTTP(w, r)
 		case s.parts.storage.gateway.Virtual(r): // a bucket may hold _glaux/x, or be asked for by a form's type

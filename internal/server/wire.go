@@ -22,6 +22,7 @@ import (
 	"glaux/internal/session"
 	"glaux/internal/store"
 	"glaux/internal/stsapi"
+	"glaux/internal/ui"
 	"glaux/internal/workgroup"
 )
 
@@ -41,6 +42,7 @@ type parts struct {
 	calcs      *calc.Manager
 	connect    *connect.Server // nil: Spark Connect is not served
 	own        http.Handler    // credentials of sessions
+	dashboards *ui.Dashboards
 
 	json  *awsapi.JSON  // AWS JSON 1.1
 	query *awsapi.Query // the query protocol
@@ -84,6 +86,9 @@ func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 		return nil, err
 	}
 	if err = p.wireConnect(); err != nil {
+		return nil, err
+	}
+	if err = p.wireDashboards(); err != nil {
 		return nil, err
 	}
 	return p, p.wireAPI()
@@ -158,7 +163,7 @@ const defaultRole = "glaux-session"
 // wireAPI makes the dispatchers over the domains.
 func (p *parts) wireAPI() error {
 	options := awsapi.Options{Authenticator: p.authority, Log: p.s.log, Observer: p.s.meter, MaxBody: p.s.cfg.MaxRequestBytes}
-	athena := &athenaapi.API{Home: p.home, Pages: p.pages(), Workgroups: p.workgroups, Sessions: p.sessions, Calcs: p.calcs, Endpoints: endpoints{p}}
+	athena := &athenaapi.API{Home: p.home, Pages: p.pages(), Workgroups: p.workgroups, Sessions: p.sessions, Calcs: p.calcs, Endpoints: endpoints{p}, Dashboards: p.dashboards}
 	rows, err := athena.Operations()
 	if err != nil {
 		return fmt.Errorf("cannot serve Athena: %w", err)
@@ -217,6 +222,9 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 
 // close releases what wire opened, in reverse order. Nothing runs any more.
 func (p *parts) close() {
+	if p.dashboards != nil {
+		p.dashboards.Close()
+	}
 	if p.storage != nil {
 		p.storage.close()
 	}

@@ -53,10 +53,11 @@ type DB struct {
 
 // The interfaces of the domain that a DB satisfies.
 var (
-	_ workgroup.Store = (*DB)(nil)
-	_ session.Store   = (*DB)(nil)
-	_ calc.Store      = (*DB)(nil)
-	_ access.KeyStore = (*DB)(nil)
+	_ workgroup.Store    = (*DB)(nil)
+	_ session.Store      = (*DB)(nil)
+	_ calc.Store         = (*DB)(nil)
+	_ access.KeyStore    = (*DB)(nil)
+	_ access.TicketStore = (*DB)(nil)
 )
 
 // stmts are the prepared statements of the hot paths.

@@ -58,7 +58,7 @@ type event struct {
 	// done
 	OK          bool `json:"ok"`
 	Interrupted bool `json:"interrupted"`
-	// pong
+	// pong, ui, uiFailed
 	N int64 `json:"n"`
 }
 
@@ -223,7 +223,7 @@ func (s *Supervisor) serveJVM(j *jvm) {
 
 // fromJVM handles one event.
 func (s *Supervisor) fromJVM(e *event) {
-	if e.Ev != "progress" && e.Ev != "operations" {
+	if e.Ev != "progress" && e.Ev != "operations" && e.Ev != "ui" {
 		s.log.Info("the JVM says", "event", e.Ev, "after", time.Since(s.born).Round(time.Millisecond))
 	}
 	switch e.Ev {
@@ -235,6 +235,8 @@ func (s *Supervisor) fromJVM(e *event) {
 		s.change(func() { s.status.ApplicationID, s.status.SparkVersion = e.AppID, e.Version })
 	case "ready":
 		s.isReady(0)
+	case "ui", "uiFailed":
+		s.uiTold(e)
 	case "failed":
 		s.failStart(e.text(), false)
 	case "executor":

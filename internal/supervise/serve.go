@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -301,31 +300,5 @@ func (s *Supervisor) awaitGone(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// answerDial connects to a service and passes the socket.
-func (s *Supervisor) answerDial(ctx context.Context, conn *net.UnixConn, q shim.Request) {
-	fail := func(code shim.Code, text string) { _ = reply(conn, shim.Reply{Code: code, Text: text}) }
-	if q.Service != "connect" {
-		fail(shim.Bad, fmt.Sprintf("there is no service %q", q.Service))
-		return
-	}
-	d := net.Dialer{Timeout: 5 * time.Second}
-	got, err := d.DialContext(ctx, "unix", s.spec.Connect)
-	if err != nil {
-		fail(shim.Failed, "cannot connect to "+filepath.Base(s.spec.Connect))
-		return
-	}
-	defer got.Close()
-	f, err := got.(*net.UnixConn).File()
-	if err != nil {
-		fail(shim.Failed, err.Error())
-		return
-	}
-	defer f.Close()
-	conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
-	if err := shim.SendFile(conn, shim.Reply{Version: shim.Version}, f); err != nil {
-		s.log.Warn("cannot pass a socket", "error", err)
 	}
 }

@@ -52,11 +52,13 @@ type Supervisor struct {
 	idle    time.Time // since when there is none
 	cause   string    // why the start failed, as the JVM says
 	exit    *shim.Exit
-	ending  chan struct{} // closed once the driver is to end
-	grace   time.Duration // how politely
-	force   chan struct{} // closed once it is to end at once
-	gone    bool          // exit is on disk
-	ready   [2]bool       // JVM ready, Python attached
+	ending  chan struct{}             // closed once the driver is to end
+	grace   time.Duration             // how politely
+	force   chan struct{}             // closed once it is to end at once
+	gone    bool                      // exit is on disk
+	ready   [2]bool                   // JVM ready, Python attached
+	asking  map[int64]chan<- uiAnswer // who waits for the JVM's UI, by number
+	lastAsk int64                     // the last number
 }
 
 // Run runs a session until its driver is gone, and writes why into the exit

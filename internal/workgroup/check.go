@@ -169,3 +169,7 @@ func (e *EngineConfig) checkNames(engine, only string) error {
 	}
 	return nil
 }
+
+// EventLogs reports whether anybody wants Spark's event logs: the service, or
+// the delivery to S3. m may be nil.
+func (m *Monitoring) EventLogs() bool { return m.ManagedLogs() || m.S3 != nil && m.S3.Enabled }

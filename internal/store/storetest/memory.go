@@ -33,6 +33,7 @@ type Memory struct {
 	calculations map[string]calc.Calculation
 	tokens       map[memoryTokenKey]memoryToken
 	keys         []access.SealedKey
+	tickets      []access.Ticket
 	epoch        uint64
 }
 

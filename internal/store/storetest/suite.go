@@ -21,6 +21,7 @@ type Store interface {
 	session.Store
 	calc.Store
 	access.KeyStore
+	access.TicketStore
 }
 
 // Run tests that a store keeps the promises of the interfaces it implements.
@@ -64,6 +65,8 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 		{"calculation end race", testEndRace},
 		{"calculation list", testCalculationList},
 		{"keys", testKeys},
+		{"ui tickets", testTickets},
+		{"ui ticket race", testTicketRace},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -42,6 +42,7 @@ public final class Driver {
     private static volatile JavaSparkContext context;
     private static volatile Progress progress;
     private static Events events;
+    private static LiveUi ui;
 
     private Driver() {}
 
@@ -71,6 +72,7 @@ public final class Driver {
             context = new JavaSparkContext(now);
             progress = new Progress(events, now);
             now.addSparkListener(progress);
+            LiveUi.remember(now);
         }
         now.setJobGroup(cell, "", true);
         progress.begin(cell);
@@ -79,6 +81,7 @@ public final class Driver {
     /** Runs the driver until it is told to stop. */
     public static void main(String[] args) throws Exception {
         events = Events.open();
+        ui = new LiveUi(events);
         Thread commands = new Thread(Driver::serve, "glaux-commands");
         commands.setDaemon(true);
         commands.start();
@@ -148,6 +151,7 @@ public final class Driver {
     /** Lets the user's first query find planner and code generator loaded. By now the session is theirs: they may have stopped its context. */
     private static void warmUp(SparkSession session) {
         try {
+            LiveUi.remember(session.sparkContext());
             session.sparkContext().setJobGroup(Progress.WARM_UP, "", false);
             session.range(10).count();
         } catch (Throwable theirs) {
@@ -199,6 +203,9 @@ public final class Driver {
                     String op = command.path("op").asText();
                     if (op.equals("stop")) {
                         break;
+                    }
+                    if (op.equals("ui")) {
+                        ui.ask(command.path("n").asLong());
                     }
                     Progress current = progress;
                     if (op.equals("cancel") && current != null) {

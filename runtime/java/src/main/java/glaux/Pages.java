@@ -1,0 +1,64 @@
+package glaux;
+
+import java.util.regex.Pattern;
+import org.apache.spark.SecurityManager;
+import org.apache.spark.SparkConf;
+import org.apache.spark.ui.SparkUI;
+import scala.Option;
+import scala.Tuple2;
+
+/** What the Spark UI of a session that runs and of one that is over have in common. */
+final class Pages {
+    /** Names and values that are never shown: Spark's own list, and what credentials are called elsewhere. */
+    static final String REDACTED = "(?i)secret|passw(or)?d|passphrase|token|access[._-]?key|account[._-]?key|api[._-]?key|private[._-]?key"
+            + "|signature|jaas|\\b(AKIA|ASIA)[A-Z0-9]{12,}";
+
+    private static final String REGEX = "spark.redaction.regex";
+
+    private Pages() {}
+
+    /**
+     * The settings of a UI: those of the context, but where it listens, who may read it and what can be done with it are
+     * not for the session's code to say.
+     */
+    static SparkConf settings(SparkConf of) {
+        SparkConf conf = of.clone();
+        for (Tuple2<String, String> property : of.getAll()) {
+            String name = property._1();
+            if (name.startsWith("spark.ssl.") || name.startsWith("spark.ui.reverseProxy") || name.startsWith("spark.ui.proxy")
+                    || name.startsWith("spark.acls.") || name.startsWith("spark.admin.acls") || name.endsWith(".acls") || name.endsWith(".acls.groups")) {
+                conf.remove(name);
+            }
+        }
+        conf.set("spark.ui.port", "0");
+        conf.set("spark.ui.filters", SecretFilter.class.getName());
+        conf.set("spark.ui.killEnabled", "false");
+        conf.set("spark.ui.prometheus.enabled", "false");
+        conf.set(REGEX, redacted(conf.get(REGEX, "")));
+        return conf;
+    }
+
+    /** What is redacted: always what must be, and what the session wants besides. */
+    private static String redacted(String wanted) {
+        if (wanted.isEmpty() || wanted.startsWith(REDACTED)) {
+            return wanted.isEmpty() ? REDACTED : wanted;
+        }
+        try {
+            Pattern.compile(wanted);
+        } catch (IllegalArgumentException bad) {
+            return REDACTED;
+        }
+        return REDACTED + "|" + wanted;
+    }
+
+    static SecurityManager security(SparkConf conf) {
+        return new SecurityManager(conf, Option.empty(), org.apache.spark.internal.config.package$.MODULE$.AUTH_SECRET_FILE());
+    }
+
+    /** Serves a UI whose tabs are attached, and returns its port. */
+    static int serve(SparkUI ui) {
+        ui.bind();
+        ui.attachAllHandlers();
+        return ui.boundPort();
+    }
+}

@@ -1,0 +1,202 @@
+"""The Spark UI of a session: GetResourceDashboard, the ticket, the live UI, its history."""
+
+import re
+import urllib.parse
+
+import pytest
+import urllib3
+from conftest import Spark, wait_for
+from test_workgroups import refused
+
+SECRETS = ("GLAUX_UI_SECRET", "GLAUX_CONNECT_SECRET")
+
+
+class Browser:
+    """What a browser does with the URL of a dashboard, without a resolver: *.localhost is this machine."""
+
+    def __init__(self, server):
+        self.server = server
+        self.host = None
+        self.cookie = None
+
+    def get(self, path, method="GET", host=None, cookie=None, **headers):
+        headers["Host"] = host or self.host
+        if cookie or self.cookie:
+            headers["Cookie"] = cookie or self.cookie
+        return urllib3.request(method, self.server.url + path, headers=headers, redirect=False, retries=False, timeout=90)
+
+    def open(self, url):
+        """Use the ticket and keep the cookie."""
+        parts = urllib.parse.urlsplit(url)
+        self.host = parts.netloc
+        reply = self.get(f"{parts.path}?{parts.query}")
+        if "set-cookie" in reply.headers:
+            self.cookie = reply.headers["set-cookie"].split(";")[0]
+        return reply
+
+    def page(self, path):
+        """A page that must come, waiting for those that ask to."""
+        reply = wait_for(f"{path} answers", 60, lambda: (r := self.get(path)).status != 503 and r)
+        assert reply.status == 200, (path, reply.status, reply.data[:2000])
+        return reply.data.decode()
+
+
+def arn(server, session, workgroup="spark"):
+    account = server.client("sts").get_caller_identity()["Account"]
+    return f"arn:aws:athena:{server.env['AWS_REGION']}:{account}:workgroup/{workgroup}/session/{session}"
+
+
+def url_of(server, session, workgroup="spark"):
+    return server.client("athena").get_resource_dashboard(ResourceARN=arn(server, session, workgroup))["Url"]
+
+
+@pytest.fixture(scope="module")
+def browser(server, spark):
+    """A browser that has opened the UI of the module's session."""
+    spark.run("print(spark.range(1000, numPartitions=2).selectExpr('sum(id)').collect())")
+    b = Browser(server)
+    reply = b.open(url_of(server, spark.id))
+    assert (reply.status, reply.headers["location"]) == (303, "/"), reply.data
+    return b
+
+
+def test_live_pages(browser):
+    for path, words in {
+        "/jobs/": "Completed Jobs", "/stages/": "Stages for All Jobs", "/SQL/": "Completed Queries", "/executors/": "Executors",
+        "/environment/": "Runtime Information", "/storage/": "Storage", "/connect/": "Spark Connect", "/StreamingQuery/": "Streaming",
+    }.items():
+        assert words in browser.page(path), path
+    reply = browser.get("/")
+    assert (reply.status, reply.headers["location"]) == (302, "/jobs/")
+
+
+def test_links_and_assets_stay_on_the_host(browser):
+    found = set(re.findall(r'(?:href|src)="(/[^"]*)"', browser.page("/jobs/")))
+    assert len(found) > 15
+    for path in found:
+        path = path.replace("&amp;", "&").split("#")[0]
+        reply = browser.get(path)
+        assert reply.status in (200, 302), (path, reply.status)
+
+
+def test_rest(browser, spark):
+    apps = browser.get("/api/v1/applications").json()
+    assert len(apps) == 1
+    jobs = browser.get(f"/api/v1/applications/{apps[0]['id']}/jobs").json()
+    assert {j["status"] for j in jobs} == {"SUCCEEDED"}
+    assert browser.get("/api/v1/applications/local-1/jobs").status == 404
+
+
+def test_environment_is_redacted(server, spark, browser):
+    text = browser.page("/environment/")
+    # What only this session knows is asked of itself.
+    secrets = spark.run("""
+import os
+jvm = sc._jvm.System.getenv()
+print("\\n".join([jvm["GLAUX_UI_SECRET"], jvm["GLAUX_CONNECT_SECRET"], os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]]))
+""")[0].split()
+    assert len(secrets) == 3
+    app = browser.get("/api/v1/applications").json()[0]["id"]
+    api = browser.get(f"/api/v1/applications/{app}/environment").data.decode()
+    for secret in secrets:
+        assert secret not in text and secret not in api
+
+
+def test_replies_are_hardened(browser):
+    reply = browser.get("/jobs/")
+    assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert "set-cookie" not in reply.headers
+    cross = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}
+    assert browser.get("/api/v1/applications", **cross).status == 403
+
+
+def test_nothing_can_be_changed(browser):
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        reply = browser.get("/jobs/job/kill/?id=1", method)
+        assert reply.status == 405 and reply.headers["allow"] == "GET, HEAD", method
+    for path in ("/jobs/job/kill/?id=1", "/stages/stage/kill/?id=1", "/jobs/job/%6bill/?id=1"):
+        assert browser.get(path).status == 405, path
+    assert browser.get("/jobs/", "HEAD").status == 200
+
+
+def is_page(reply, status):
+    text = reply.data.decode()
+    assert reply.status == status, text
+    assert "<h1>" in text and "Exception" not in text and "\tat " not in text
+    return text
+
+
+def test_ticket_is_good_once_and_for_its_session(server, spark, browser):
+    url = url_of(server, spark.id)
+    first = Browser(server)
+    reply = first.open(url)
+    cookie = reply.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Domain" not in cookie and "Path=/" in cookie
+    assert "ticket" not in reply.headers["location"]
+    assert "no longer good" in is_page(Browser(server).open(url), 403)
+
+    stranger = Browser(server)
+    stranger.host = browser.host
+    is_page(stranger.get("/jobs/"), 403)
+    is_page(stranger.get("/jobs/", cookie="glaux-ui=nonsense"), 403)
+    is_page(stranger.get("/_glaux/enter?ticket=nonsense"), 403)
+    is_page(stranger.get("/_glaux/enter"), 403)
+
+    other = "00000000-1111-4222-8333-444444444444" + browser.host[36:]
+    is_page(browser.get("/jobs/", host=other), 403)
+    # A foreign ticket is refused and not used up.
+    fresh = url_of(server, spark.id)
+    ticket = urllib.parse.urlsplit(fresh).query
+    is_page(stranger.get("/_glaux/enter?" + ticket, host=other), 403)
+    assert Browser(server).open(fresh).status == 303
+    is_page(stranger.get("/", host="nonsense" + browser.host[36:]), 404)
+
+
+def test_another_sessions_cookie_is_not_good(server, spark, browser):
+    two = Spark(server)
+    try:
+        b = Browser(server)
+        assert b.open(url_of(server, two.id)).status == 303
+        is_page(b.get("/jobs/", host=browser.host), 403)
+        is_page(browser.get("/jobs/", host=b.host), 403)
+        two.wait("IDLE")
+        assert "Spark Jobs" in b.page("/jobs/")
+    finally:
+        two.end()
+
+
+def test_a_context_that_is_started_anew(server):
+    s = Spark(server)
+    s.wait("IDLE")
+    try:
+        b = Browser(server)
+        b.open(url_of(server, s.id))
+        first = b.page("/jobs/") and b.get("/api/v1/applications").json()[0]["id"]
+        s.run("sc.stop()")
+        wait_for("the UI says that there is none", 30, lambda: b.get("/jobs/").status == 503)
+        assert "SparkContext" in is_page(b.get("/jobs/"), 503)
+        s.run("from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()\nprint(spark.range(5).count())")
+        b.page("/jobs/")
+        assert b.get("/api/v1/applications").json()[0]["id"] != first
+    finally:
+        s.end()
+
+
+def test_refusals(server, spark):
+    athena = server.client("athena")
+    good = arn(server, spark.id)
+
+    def ask(resource):
+        return lambda: athena.get_resource_dashboard(ResourceARN=resource)
+
+    refused(ask(good.replace(spark.id, "00000000-1111-4222-8333-444444444444")), "ResourceNotFoundException", "is not found")
+    refused(ask(arn(server, spark.id, "spark35")), "ResourceNotFoundException", "is not found")
+    for bad in (good.split("/session/")[0], spark.id, good.replace("us-east-1", "eu-west-1"), good + "/x",
+                good.replace(":athena:", ":glue:"), re.sub(r":\d{12}:", ":123456789012:", good)):
+        refused(ask(bad), "InvalidRequestException", "is not the ARN of a session")
+    quiet = Spark(server, MonitoringConfiguration={"ManagedLoggingConfiguration": {"Enabled": False}})
+    try:
+        refused(ask(arn(server, quiet.id)), "InvalidRequestException", "managed logging is not enabled")
+    finally:
+        quiet.end()
