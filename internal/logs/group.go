@@ -373,7 +373,7 @@ func (s *Store) CreateStream(groupName, name string) error {
 		return ErrStreamExists
 	}
 	id := dirOf(name)
-	st := &stream{name: name, id: id, dir: filepath.Join(g.dir, id), created: time.Now().Truncate(time.Millisecond).UTC(), disk: g.disk, opened: true, next: 1}
+	st := &stream{name: name, id: id, dir: filepath.Join(g.dir, id), created: time.Now().Truncate(time.Millisecond).UTC(), disk: g.disk, opened: true, blocks: map[int64][]block{}, next: 1}
 	if err := os.Mkdir(st.dir, 0o700); err != nil {
 		return fmt.Errorf("cannot make log stream %q: %w", name, err)
 	}

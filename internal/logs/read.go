@@ -134,6 +134,7 @@ func (s *Store) Read(ctx context.Context, q Query) (Page, error) {
 		return Page{}, err
 	}
 	r := newReading(q, meta.expired(time.Now()))
+	r.budget = s.scan
 	for _, st := range streams {
 		if !strings.HasPrefix(st.name, q.Prefix) || len(q.Streams) > 0 && !slices.Contains(q.Streams, st.name) {
 			continue
@@ -163,6 +164,8 @@ type reading struct {
 	started  bool
 	limit    int
 
+	budget  int64 // bytes to go through before giving up
+	scanned int64
 	targets []target
 	hits    []hit
 	bytes   int64
@@ -227,7 +230,6 @@ func (r *reading) run(ctx context.Context) error {
 		}
 		return cmp.Or(strings.Compare(a.in.id, b.in.id), cmp.Compare(a.number, b.number))
 	})
-	var scanned int64
 	for i := range r.targets {
 		t := &r.targets[i]
 		if err := ctx.Err(); err != nil {
@@ -239,11 +241,10 @@ func (r *reading) run(ctx context.Context) error {
 		}
 		// Enough was read: what lies before this segment is complete. A page
 		// must get on, so that this does not hold where it would begin.
-		if scanned >= scanBytes && i > 0 && r.before(r.nearest(&r.targets[0]), next) && (!r.started || r.before(r.start, next)) {
+		if r.scanned >= r.budget && i > 0 && r.before(r.nearest(&r.targets[0]), next) && (!r.started || r.before(r.start, next)) {
 			r.cutAt(next)
 			return nil
 		}
-		scanned += t.size
 		if err := r.scan(t); err != nil {
 			return err
 		}
@@ -268,22 +269,56 @@ func (r *reading) drop() hit {
 	return h
 }
 
-// scan goes through one segment.
+// scan goes through one segment, or the blocks of it that are of interest.
 func (r *reading) scan(t *target) error {
-	f, err := t.in.segment(t.number)
+	f, blocks, err := t.in.segment(t.number)
 	if f == nil {
 		return err
 	}
 	defer f.Close()
-	in := newSegmentReader(io.LimitReader(f, t.size)) // what came later is for the next read
+	if len(blocks) == 0 {
+		blocks, err = r.scanRecords(t, section(f, 0, t.size))
+		if err == nil && t.sealed {
+			t.in.learn(t.number, blocks)
+		}
+		return err
+	}
+	if r.q.Backward { // what comes first fills the page first
+		slices.Reverse(blocks)
+	}
+	for _, b := range blocks {
+		// What came after the read began is for the next one.
+		if b.from >= t.size || b.min > b.max || b.max < r.from || b.min >= r.to || r.beyond(&b) {
+			continue
+		}
+		if _, err := r.scanRecords(t, section(f, b.from, min(b.to, t.size))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beyond reports whether all of a block lies beyond what the page can hold.
+func (r *reading) beyond(b *block) bool {
+	if r.q.Backward {
+		return r.isCut && b.max < r.cut.time
+	}
+	return r.isCut && b.min > r.cut.time
+}
+
+// scanRecords goes through records and returns their blocks.
+func (r *reading) scanRecords(t *target, in *segmentReader) (blocks []block, err error) {
+	start := in.at
 	for {
 		rec, err := in.next()
-		if errors.Is(err, io.EOF) || errors.Is(err, errTorn) {
-			return nil // the rest of a damaged segment cannot be read
+		if errors.Is(err, io.EOF) || errors.Is(err, errTorn) { // the rest of a damaged segment cannot be read
+			r.scanned += in.at - start
+			return blocks, nil
 		}
 		if err != nil {
-			return fmt.Errorf("cannot read log stream %q: %w", t.in.name, err)
+			return nil, fmt.Errorf("cannot read log stream %q: %w", t.in.name, err)
 		}
+		blocks = addBlock(blocks, rec, in.at)
 		if rec.count == 0 || rec.max < r.from || rec.min >= r.to {
 			continue
 		}
@@ -291,7 +326,7 @@ func (r *reading) scan(t *target) error {
 			r.consider(hit{key: key{ms, rec.seq + int64(i), t.in.id}, ingested: rec.ingested, in: t.in}, message)
 		})
 		if err != nil {
-			return nil //nolint:nilerr // as above
+			return blocks, nil //nolint:nilerr // as above
 		}
 	}
 }

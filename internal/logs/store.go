@@ -35,6 +35,8 @@ type Store struct {
 	cfg Config
 	seq atomic.Int64 // last sequence number that was given out
 
+	scan int64 // bytes that one read goes through before it returns what it has
+
 	mu     sync.RWMutex
 	groups map[string]*group // guarded by mu
 
@@ -84,7 +86,7 @@ func Open(c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the directory of logs: %w", err)
 	}
-	s := &Store{cfg: c, groups: make(map[string]*group)}
+	s := &Store{cfg: c, scan: scanBytes, groups: make(map[string]*group)}
 	for _, e := range entries {
 		dir := filepath.Join(c.Dir, e.Name())
 		if strings.HasPrefix(e.Name(), gonePrefix) {

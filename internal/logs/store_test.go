@@ -84,7 +84,7 @@ func TestOrder(t *testing.T) {
 	}
 	var all []line
 	pad := strings.Repeat("x", 20000)
-	for n := range 60 {
+	for n := range 24 {
 		batch := make([]Event, 30)
 		for i := range batch {
 			at := start.Add(time.Duration(random.IntN(600)) * time.Second)
@@ -98,7 +98,7 @@ func TestOrder(t *testing.T) {
 	for i := range all {
 		want[i] = all[i].text
 	}
-	for _, limit := range []int{0, 7, 1000} {
+	for _, limit := range []int{0, 150} {
 		wantMessages(t, mustRead(t, s, Query{Group: "g", Limit: limit}), want)
 		wantMessages(t, mustRead(t, s, Query{Group: "g", Limit: limit, Backward: true}), want)
 	}
@@ -109,9 +109,9 @@ func TestOrder(t *testing.T) {
 			within = append(within, l.text)
 		}
 	}
-	wantMessages(t, mustRead(t, s, Query{Group: "g", From: from, To: to, Limit: 50}), within)
+	wantMessages(t, mustRead(t, s, Query{Group: "g", From: from, To: to, Limit: 40}), within)
 	wantMessages(t, mustRead(t, s, Query{Group: "g", From: from, To: to, Limit: 50, Backward: true}), within)
-	if got := mustRead(t, s, Query{Group: "g", Match: func(m []byte) bool { return m[3] == '7' }, Limit: 4}); len(got) != 180 {
+	if got := mustRead(t, s, Query{Group: "g", Match: func(m []byte) bool { return m[3] == '7' }, Limit: 40}); len(got) != 72 {
 		t.Errorf("%d events match", len(got))
 	}
 }
@@ -140,11 +140,12 @@ func TestPageIsCutByItsSize(t *testing.T) {
 func TestGivingUp(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t, t.TempDir())
+	s.scan = 6 << 20
 	at := base().Add(-10 * time.Hour)
 	pad := strings.Repeat("y", 1<<20-100)
-	for i := range 80 {
+	for i := range 20 {
 		text := pad
-		if i == 79 {
+		if i == 19 {
 			text = "needle"
 		}
 		mustAppend(t, s, "g", "s", []Event{{at.Add(time.Duration(i) * time.Second), text}}, "")

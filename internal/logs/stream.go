@@ -26,10 +26,11 @@ type stream struct {
 	disk    *atomic.Int64 // of the store
 
 	mu       sync.Mutex
-	gone     bool   // deleted; guarded by mu, like all below
-	opened   bool   // segments are known
-	segments []span // in the order of their numbers; only the last can be open
-	next     int64  // number of the next segment
+	gone     bool              // deleted; guarded by mu, like all below
+	opened   bool              // segments are known
+	segments []span            // in the order of their numbers; only the last can be open
+	blocks   map[int64][]block // of segments, by their number
+	next     int64             // number of the next segment
 	mark     string
 	lastSeq  int64
 }
@@ -60,7 +61,7 @@ func (s *stream) openLocked() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("cannot read the mark of log stream %q: %w", s.name, err)
 	}
-	s.segments, s.next, s.mark = nil, 1, string(mark)
+	s.segments, s.blocks, s.next, s.mark = nil, map[int64][]block{}, 1, string(mark)
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), newPrefix) { // a kill left it
 			os.Remove(filepath.Join(s.dir, e.Name()))
@@ -108,6 +109,7 @@ func (s *stream) readOpenLocked(seg *span) error {
 			return fmt.Errorf("cannot repair log stream %q: %w", s.name, err)
 		}
 		seg.add(rec, r.at-seg.size)
+		s.blocks[seg.number] = addBlock(s.blocks[seg.number], rec, r.at)
 		s.noteLocked(rec)
 	}
 }
@@ -141,6 +143,7 @@ func (s *stream) appendLocked(encoded []byte, rec *record) error {
 		return fmt.Errorf("cannot append to log stream %q: %w", s.name, err)
 	}
 	seg.add(rec, int64(len(encoded)))
+	s.blocks[seg.number] = addBlock(s.blocks[seg.number], rec, seg.size)
 	s.disk.Add(int64(len(encoded)))
 	s.noteLocked(rec)
 	if seg.size >= segmentSize {
@@ -182,6 +185,7 @@ func (s *stream) dropLocked(number int64) (int64, error) {
 	freed := s.segments[i].size
 	s.disk.Add(-freed)
 	s.segments = slices.Delete(s.segments, i, i+1)
+	delete(s.blocks, number)
 	return freed, nil
 }
 
@@ -198,21 +202,13 @@ func (s *stream) spans() ([]span, error) {
 	return slices.Clone(s.segments), nil
 }
 
-// segment opens a segment by its number, whatever its name is by now. Nil: it
-// has been dropped.
-func (s *stream) segment(number int64) (*os.File, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range s.segments {
-		if s.segments[i].number == number && !s.gone {
-			f, err := os.Open(filepath.Join(s.dir, s.segments[i].name()))
-			if err != nil {
-				return nil, fmt.Errorf("cannot open a segment of log stream %q: %w", s.name, err)
-			}
-			return f, nil
-		}
+// openSegment opens a segment's file for reading.
+func (s *stream) openSegment(seg *span) (*os.File, error) {
+	f, err := os.Open(filepath.Join(s.dir, seg.name()))
+	if err != nil {
+		return nil, fmt.Errorf("cannot open a segment of log stream %q: %w", s.name, err)
 	}
-	return nil, nil
+	return f, nil
 }
 
 // info is the stream's metadata; events before from have expired.

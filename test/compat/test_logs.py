@@ -7,7 +7,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import Server, wait_for
+from conftest import wait_for
 
 DEBIAN_AWS = pathlib.Path("/usr/bin/aws")  # version 2, which has "logs tail"
 
@@ -277,6 +277,7 @@ def test_restart_and_kill(own_server):
     put(logs, "kept", "s", "one", "two")
     first = logs.filter_log_events(logGroupName="kept")["events"]
     own_server.kill()
+    own_server.listen = "127.0.0.1:0"
     own_server.start()
     assert own_server.client("logs").filter_log_events(logGroupName="kept")["events"] == first
 

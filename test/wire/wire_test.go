@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -179,6 +180,8 @@ var volatile = []struct {
 	{regexp.MustCompile(`<(SecretAccessKey|SessionToken)>[^<]+<`), `<$1>SECRET<`},
 	{regexp.MustCompile(`<Expiration>[0-9TZ:.-]+<`), `<Expiration>TIME<`},
 	{regexp.MustCompile(`'[0-9a-f]{64}'`), "'HASH'"},
+	{regexp.MustCompile(`"((?:creation|ingestion|lastIngestion)Time|timestamp|(?:first|last)EventTimestamp)":[0-9]+`), `"$1":TIME`},
+	{regexp.MustCompile(`"(next(?:Forward|Backward|Sequence)?Token|uploadSequenceToken|eventId)":"[A-Za-z0-9_-]+"`), `"$1":"TOKEN"`},
 }
 
 // send performs the request of an exchange and returns the reply as compared.
@@ -191,6 +194,10 @@ func (p peer) send(t *testing.T, x exchange) string {
 		options[name] = value
 	}
 	body := strings.ReplaceAll(x.body, "LONG", strings.Repeat("x", 70000))
+	body = strings.ReplaceAll(body, "HUGE", strings.Repeat("x", 600000))
+	for word, after := range map[string]time.Duration{"NOW": 0, "AGO": -20 * 24 * time.Hour, "SOON": 3 * time.Hour, "YESTERDAY": -30 * time.Hour} { // milliseconds
+		body = strings.ReplaceAll(body, word, strconv.FormatInt(time.Now().Add(after).UnixMilli(), 10))
+	}
 	for name, value := range p.said {
 		body = strings.ReplaceAll(body, "$"+name, value)
 	}
@@ -201,6 +208,9 @@ func (p peer) send(t *testing.T, x exchange) string {
 	service := "athena"
 	if strings.HasPrefix(target, "AWSGlue.") {
 		service = "glue"
+	}
+	if strings.HasPrefix(target, "Logs_20140328.") {
+		service = "logs"
 	}
 	if target == "query" {
 		service = "sts"
