@@ -67,17 +67,27 @@ func (a *Authority) ExecutorCredentials(sessionKey string, x Executor) (Credenti
 	if c, ok := a.agent.get(sessionKey, x, a.life/2); ok {
 		return c, nil
 	}
-	who, err := a.AssumedRole(Caller{ARN: x.RoleARN}, x.RoleARN, "AthenaExecutor-"+x.SessionID)
+	who, err := a.ExecutorCaller(sessionKey, x)
 	if err != nil {
-		return Credentials{}, fmt.Errorf("cannot assume the execution role %q of session %q: %w", x.RoleARN, x.SessionID, err)
+		return Credentials{}, err
 	}
-	who.SessionKey, who.Workgroup = sessionKey, x.Workgroup
 	c, err := a.Issue(who, a.life)
 	if err != nil {
 		return Credentials{}, err
 	}
 	a.agent.put(sessionKey, x, c, a.life/2)
 	return c, nil
+}
+
+// ExecutorCaller returns a session's execution role as a caller: what code in
+// the session is, and what the service is when it acts for the session.
+func (a *Authority) ExecutorCaller(sessionKey string, x Executor) (Caller, error) {
+	who, err := a.AssumedRole(Caller{ARN: x.RoleARN}, x.RoleARN, "AthenaExecutor-"+x.SessionID)
+	if err != nil {
+		return Caller{}, fmt.Errorf("cannot assume the execution role %q of session %q: %w", x.RoleARN, x.SessionID, err)
+	}
+	who.SessionKey, who.Workgroup = sessionKey, x.Workgroup
+	return who, nil
 }
 
 // agentCache remembers what each session was given last.

@@ -3,6 +3,7 @@ package calc_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"glaux/internal/access"
 	"glaux/internal/calc"
 	"glaux/internal/engine"
 	"glaux/internal/engine/enginetest"
@@ -300,6 +302,22 @@ func TestObjectStoreThatIsDown(t *testing.T) {
 			t.Errorf("reason %q, stdout %q", c.Reason, c.StdoutURI)
 		}
 		s.wantSession(t, id, "IDLE")
+	})
+}
+
+func TestResultsAreWrittenInTheNameOfTheSessionsRole(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		made := s.idle(t)
+		c := s.start(t, made.ID, "out a")
+		synctest.Wait()
+		s.want(t, c.ID, calc.Completed)
+		want := fmt.Sprint(made.Key, access.Executor{SessionID: made.ID, Workgroup: "spark", RoleARN: home.Role("Default")})
+		w.objects.mu.Lock()
+		defer w.objects.mu.Unlock()
+		if len(w.objects.as) != 1 || w.objects.as[want] != 3 {
+			t.Errorf("written by %v, want %s", w.objects.as, want)
+		}
 	})
 }
 

@@ -29,6 +29,7 @@ type objects struct {
 	down bool
 	why  string // what Put is refused for; empty: it is not
 	puts int
+	as   map[string]int // puts by session and role
 }
 
 func (o *objects) Put(_ context.Context, in calc.Object) error {
@@ -48,6 +49,10 @@ func (o *objects) Put(_ context.Context, in calc.Object) error {
 		return &calc.RefusedError{Why: o.why, Err: errors.New("no such bucket")}
 	}
 	o.puts++
+	if o.as == nil {
+		o.as = map[string]int{}
+	}
+	o.as[fmt.Sprint(in.Session, in.Role)]++
 	o.all[in.URI] = string(b)
 	return nil
 }

@@ -65,7 +65,8 @@ type Sessions interface {
 
 // Objects is where results are kept. Its methods are safe for concurrent use.
 type Objects interface {
-	// Put writes one object and replaces what is there. Nothing of it can be
+	// Put asks whether the session's role may write the object, and writes it
+	// and replaces what is there. Nothing of it can be
 	// read before all of it can. The error wraps a *RefusedError where trying
 	// again does not help.
 	Put(ctx context.Context, o Object) error
@@ -93,6 +94,9 @@ type Object struct {
 	Body        io.Reader // an io.ReadSeeker when small; read once, not closed
 	Encryption  string    // SSE_S3, SSE_KMS, …; empty: none asked for
 	KMSKey      string    // empty: the service's own
+
+	Session session.Key     // whose result it is
+	Role    access.Executor // in whose name it is written
 }
 
 // Manager runs calculations. Run owns everything that goes on by itself; the
@@ -249,8 +253,11 @@ func (m *Manager) begin(c Calculation, s session.Session) {
 	}
 	j := &job{
 		id: c.ID, session: c.Session, dpus: s.DPUs,
-		cell:    engine.Cell{ID: engine.CellID(c.ID), Code: c.Code},
-		place:   place{dir: c.WorkingDir, encryption: s.Encryption, key: s.KMSKey},
+		cell: engine.Cell{ID: engine.CellID(c.ID), Code: c.Code},
+		place: place{
+			dir: c.WorkingDir, encryption: s.Encryption, key: s.KMSKey,
+			session: s.Key, role: access.Executor{SessionID: s.ID, Workgroup: s.Workgroup, RoleARN: s.ExecutionRole},
+		},
 		state:   c.State,
 		created: time.Now(),
 		cancel:  make(chan struct{}, 1),

@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"glaux/internal/access"
 	"glaux/internal/engine"
+	"glaux/internal/session"
 )
 
 // resultType is the only ResultType that was seen.
@@ -31,6 +33,8 @@ const small = 256 << 10
 type place struct {
 	dir             string // s3://bucket/prefix, without the slash that follows
 	encryption, key string
+	session         session.Key
+	role            access.Executor // who writes there
 }
 
 // uri is the location of one object: joined without normalising.
@@ -208,7 +212,7 @@ func (s stretch) after(head []byte) stretch {
 func (p place) object(name, contentType string, body stretch) Object {
 	o := Object{
 		URI: p.uri(name), ContentType: contentType, Size: body.size, Body: body,
-		Encryption: p.encryption, KMSKey: p.key,
+		Encryption: p.encryption, KMSKey: p.key, Session: p.session, Role: p.role,
 	}
 	if body.size > small {
 		return o

@@ -79,8 +79,8 @@ func plainKey(key string) (string, bool) {
 // whether it can have it at all. Segments that a path cannot have are refused
 // for every upstream: one that took the request's path for a file's would
 // reach another object, or another bucket, than was decided on.
-func (g *Gateway) upstreamKey(key string) (string, bool) {
-	if g.cfg.Upstream.Embedded {
+func upstreamKey(key string, embedded bool) (string, bool) {
+	if embedded {
 		return plainKey(key)
 	}
 	for segment := range strings.SplitSeq(key, "/") {
@@ -89,6 +89,10 @@ func (g *Gateway) upstreamKey(key string) (string, bool) {
 		}
 	}
 	return key, true
+}
+
+func (g *Gateway) upstreamKey(key string) (string, bool) {
+	return upstreamKey(key, g.cfg.Upstream.Embedded)
 }
 
 // copySource reads X-Amz-Copy-Source: bucket/key, perhaps with a slash in

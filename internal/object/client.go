@@ -166,6 +166,13 @@ func (c *Client) headers(e Encryption) (types.ServerSideEncryption, *string) {
 	return "", nil
 }
 
+// Resource returns the ARN on which access to an object is decided, the same
+// one that the gateway decides on; false for what no object can be.
+func (c *Client) Resource(u URI) (string, bool) {
+	key, ok := upstreamKey(u.Key, c.embedded)
+	return arn(u.Bucket, key), ok && key != ""
+}
+
 // PutEncrypted is Put with the encryption to ask for.
 func (c *Client) PutEncrypted(ctx context.Context, to URI, body io.ReadSeeker, size int64, contentType string, e Encryption) error {
 	if to.Key == "" {

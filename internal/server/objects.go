@@ -107,10 +107,13 @@ func (st *storage) close() {
 	}
 }
 
-// results keeps the results of calculations in the object store.
+// results keeps the results of calculations in the object store, as the
+// execution role of the session: where code in the session may not write, its
+// results are not written either.
 type results struct {
-	client *object.Client
-	spill  string // directory for bodies that cannot be read twice
+	client    *object.Client
+	authority *access.Authority
+	spill     string // directory for bodies that cannot be read twice
 }
 
 // Put writes one object. A body that cannot be read twice goes through a file,
@@ -118,7 +121,10 @@ type results struct {
 func (r results) Put(ctx context.Context, o calc.Object) error {
 	to, err := object.ParseURI(o.URI)
 	if err != nil {
-		return &calc.RefusedError{Why: "it is no location of an object", Err: err}
+		return &calc.RefusedError{Why: notObject, Err: err}
+	}
+	if err := r.decide(ctx, o, to); err != nil {
+		return err
 	}
 	encryption := object.Encryption{Option: o.Encryption, KMSKey: o.KMSKey}
 	if body, ok := o.Body.(io.ReadSeeker); ok {
@@ -139,6 +145,25 @@ func (r results) Put(ctx context.Context, o calc.Object) error {
 	}
 	return refused(r.client.PutEncrypted(ctx, to, f, n, o.ContentType, encryption))
 }
+
+// decide asks whether the session's role may write the object.
+func (r results) decide(ctx context.Context, o calc.Object, to object.URI) error {
+	resource, ok := r.client.Resource(to)
+	if !ok {
+		return &calc.RefusedError{Why: notObject, Err: fmt.Errorf("cannot write %s: no object can have the key", o.URI)}
+	}
+	who, err := r.authority.ExecutorCaller(string(o.Session), o.Role)
+	if err == nil {
+		err = r.authority.Decide(ctx, who, "s3:PutObject", resource)
+	}
+	if err != nil {
+		return &calc.RefusedError{Why: "access denied: " + err.Error(), Err: err}
+	}
+	return nil
+}
+
+// notObject is why a result cannot be written to what is no location.
+const notObject = "it is no location of an object"
 
 // refused marks the errors of a write that come again however often it is tried.
 func refused(err error) error {

@@ -131,7 +131,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	}
 	p.calcs, err = calc.New(calc.Config{
 		Home: p.home, Store: p.db, Sessions: p.sessions, Access: p.authority, Log: s.log,
-		Objects: results{client: p.storage.client, spill: spill},
+		Objects: results{client: p.storage.client, authority: p.authority, spill: spill},
 	})
 	if err != nil {
 		return err

@@ -288,6 +288,44 @@ max-request-bytes: 4096
         server.stop()
 
 
+def test_results_need_the_roles_permission(tmp_path):
+    """What code in a session may not write, the server does not write for it."""
+    from conftest import Server, Spark
+    config = tmp_path / "glaux.yaml"
+    config.write_text("""
+roles:
+  - name: narrow
+    allow:
+      - actions: ["s3:PutObject"]
+        resources: ["arn:aws:s3:::open/*"]
+""")
+    server = Server(tmp_path, "--config", config)
+    try:
+        server.start()
+        s3, athena = server.client("s3"), server.client("athena")
+        for name in ("open", "secret"):
+            s3.create_bucket(Bucket=name)
+            athena.create_work_group(Name=name, Configuration={
+                "EngineVersion": {"SelectedEngineVersion": "PySpark engine version 3"}, "ExecutionRole": "arn:aws:iam::000000000000:role/narrow",
+                "ResultConfiguration": {"OutputLocation": f"s3://{name}/out"}})
+        shut = Spark(server, "secret")
+        free = Spark(server, "open")
+        shut.wait("IDLE")
+        _, got = shut.run("print('x')", state="FAILED")
+        reason = got["Status"]["StateChangeReason"]
+        assert reason.startswith(f"The result could not be written to s3://secret/out/{shut.id}/"), reason
+        assert f"access denied: User: arn:aws:sts::000000000000:assumed-role/narrow/AthenaExecutor-{shut.id} is not authorized to perform: s3:PutObject" in reason, reason
+        assert not got.get("Result", {}).get("StdOutS3Uri")
+        assert keys_of(s3, "secret") == []
+        free.wait("IDLE")
+        assert free.run("print('x')")[0] == "x\n"
+        assert len(keys_of(s3, "open")) == 3
+        shut.end()
+        free.end()
+    finally:
+        server.stop()
+
+
 def test_credentials_of_a_session(tmp_path):
     """What code in a session holds is good for its own affairs, for a while, and for nobody who has ended."""
     from conftest import Server, Spark, wait_for
