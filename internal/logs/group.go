@@ -100,22 +100,35 @@ func (s *Store) DeleteGroup(name string) error {
 // removeGroup removes a group if allowed, which is asked with all locks held,
 // does not object.
 func (s *Store) removeGroup(g *group, allowed func() error) error {
+	away, err := s.takeAway(g, allowed)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(away); err != nil {
+		// It is deleted; the next start tries the rest again.
+		s.cfg.Log.Warn("cannot remove the files of a deleted log group", "group", g.meta.Name, "cause", err)
+	}
+	return nil
+}
+
+// takeAway moves a group's directory to where it is no group any more.
+func (s *Store) takeAway(g *group, allowed func() error) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.gone {
-		return ErrNoGroup
+		return "", ErrNoGroup
 	}
 	if err := g.listLocked(); err != nil {
-		return err
+		return "", err
 	}
 	if err := allowed(); err != nil {
-		return err
+		return "", err
 	}
 	away := filepath.Join(s.cfg.Dir, gonePrefix+ident.NewID())
 	if err := os.Rename(g.dir, away); err != nil {
-		return fmt.Errorf("cannot delete log group %q: %w", g.meta.Name, err)
+		return "", fmt.Errorf("cannot delete log group %q: %w", g.meta.Name, err)
 	}
 	for _, st := range g.streams {
 		st.forget()
@@ -126,11 +139,7 @@ func (s *Store) removeGroup(g *group, allowed func() error) error {
 		close(g.changed)
 		g.changed = nil
 	}
-	if err := os.RemoveAll(away); err != nil {
-		// It is deleted; the next start tries the rest again.
-		s.cfg.Log.Warn("cannot remove the files of a deleted log group", "group", g.meta.Name, "cause", err)
-	}
-	return nil
+	return away, nil
 }
 
 // forget marks a stream as deleted.

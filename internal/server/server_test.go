@@ -249,11 +249,12 @@ func TestConfigTellsEveryFault(t *testing.T) {
 	c := testConfig(t, t.TempDir())
 	c.Listen, c.Account, c.Region, c.TLSCert, c.MaxSessions, c.LogFormat = "0.0.0.0:1", "7", "nowhere", "", -1, "xml"
 	c.MetricsListen, c.MaxRequestBytes, c.S3.Hosts = ":4581", 1, []string{"10.0.0.1"}
+	c.Logs = Logs{RetentionDays: 4000, MaxBytes: 1, Endpoint: "logs.example"}
 	err := c.Check()
 	if err == nil {
 		t.Fatal("a bad configuration passes")
 	}
-	for _, text := range []string{"without TLS", "account", "region", "max-sessions", "xml", "metrics", "max-request-bytes", "s3-hosts"} {
+	for _, text := range []string{"without TLS", "account", "region", "max-sessions", "xml", "metrics", "max-request-bytes", "s3-hosts", "logs-retention-days", "logs-max-bytes", "logs-endpoint \"logs.example\"", "logs-access-key"} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q is not told in %v", text, err)
 		}

@@ -320,3 +320,24 @@ def test_tail_follows(server, logs):
         out.close()
     text = (server.tmp / "tail.out").read_text()
     assert text.count("while it follows") == 3 and text.count("before the tail") == 1
+
+
+def test_from_inside_a_session(server, logs, spark):
+    """Code in a session uses the logs by its role, but for the managed logs of other workgroups."""
+    out, _ = spark.run("""
+import boto3, time
+logs = boto3.client("logs")
+logs.create_log_group(logGroupName="/compat/inside")
+logs.create_log_stream(logGroupName="/compat/inside", logStreamName="s")
+logs.put_log_events(logGroupName="/compat/inside", logStreamName="s", logEvents=[{"timestamp": int(time.time() * 1000), "message": "from inside"}])
+for group in ("/glaux/managed/spark", "/glaux/managed/spark35"):
+    try:
+        logs.filter_log_events(logGroupName=group)
+    except Exception as e:
+        print(group, e.response["Error"]["Code"])
+""")
+    assert [e["message"] for e in logs.filter_log_events(logGroupName="/compat/inside")["events"]] == ["from inside"]
+    lines = out.splitlines()
+    assert lines[-1] == "/glaux/managed/spark35 AccessDeniedException"
+    # The own group is there once something was delivered to it.
+    assert lines[:-1] in ([], ["/glaux/managed/spark ResourceNotFoundException"])
