@@ -32,7 +32,8 @@ type Config struct {
 	// spools. One server at a time uses it. Empty: $XDG_DATA_HOME/glaux.
 	DataDir string `help:"Where everything is kept (default: $$XDG_DATA_HOME/glaux or ~/.local/share/glaux)." placeholder:"DIR" yaml:"data-dir"`
 	// SocketDir is a short directory below which Unix sockets are made; their
-	// paths have to stay within 100 bytes. Empty: $XDG_RUNTIME_DIR/glaux, or
+	// paths have to stay within 100 bytes. Nobody but this user and root may be
+	// able to write to it. Empty: $XDG_RUNTIME_DIR/glaux, or
 	// /run/glaux, or a directory below the temporary one.
 	SocketDir string `help:"Short directory for Unix sockets." placeholder:"DIR" yaml:"socket-dir"`
 	// RuntimeDir is where Spark and its Python are installed. Empty: DataDir/runtime.
@@ -252,8 +253,11 @@ func (c *Config) Complete(getenv func(string) string) error {
 
 // socketDir returns the first short directory this user can make sockets in.
 func socketDir(getenv func(string) string) string {
+	// After su or sudo it may be another user's, who could replace what is in it.
 	if dir := getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return filepath.Join(dir, "glaux")
+		if err := owned(dir, os.Geteuid(), os.Stat); err == nil || errors.Is(err, os.ErrNotExist) {
+			return filepath.Join(dir, "glaux")
+		}
 	}
 	if os.Geteuid() == 0 {
 		if info, err := os.Stat("/run"); err == nil && info.IsDir() {

@@ -47,9 +47,52 @@ func (p place) make() error {
 	if err := os.MkdirAll(p.sockets, 0o711); err != nil {
 		return fmt.Errorf("cannot make the socket directory: %w", err)
 	}
+	if err := p.ours(os.Geteuid()); err != nil {
+		return err
+	}
 	// The longest socket below it is <12 characters>/connect.sock.
 	if n := len(filepath.Join(p.sockets, "0123456789ab", "connect.sock")); n > maxSocket {
 		return fmt.Errorf("cannot use socket directory %q: socket paths below it would have %d bytes, more than %d; give a shorter --socket-dir", p.sockets, n, maxSocket)
+	}
+	return nil
+}
+
+// ours refuses socket directories in which somebody but the user uid and root
+// could put sockets of their own in the place of ours: the default one may lie
+// in a directory where everybody can make things.
+func (p place) ours(uid int) error {
+	base := filepath.Dir(p.sockets)
+	if err := owned(filepath.Dir(base), uid, os.Stat); err != nil { // a link to it is its owner's affair
+		return err
+	}
+	for _, dir := range []string{base, p.sockets} {
+		if err := owned(dir, uid, os.Lstat); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owned refuses a path that is no directory, another user's, or one in which
+// others can replace what is ours.
+func owned(dir string, uid int, stat func(string) (os.FileInfo, error)) error {
+	info, err := stat(dir)
+	if err != nil {
+		return fmt.Errorf("cannot check the socket directory: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("cannot use the socket directory: %q is no directory (%s); remove it, or give another --socket-dir", dir, info.Mode().Type())
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("cannot use the socket directory: it cannot be told whose %q is", dir)
+	}
+	if int(owner.Uid) != uid && owner.Uid != 0 {
+		return fmt.Errorf("cannot use the socket directory: %q belongs to the user with uid %d, who could replace the sockets in it; give another --socket-dir", dir, owner.Uid)
+	}
+	if info.Mode().Perm()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
+		return fmt.Errorf("cannot use the socket directory: others may write to %q (%s) and could replace the sockets in it; take that away (chmod go-w), or give another --socket-dir",
+			dir, info.Mode())
 	}
 	return nil
 }
