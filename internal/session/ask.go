@@ -174,10 +174,12 @@ func (m *Manager) Live(ctx context.Context) (int, error) {
 // with the error of ctx. Run must be running.
 func (m *Manager) EndAll(ctx context.Context, progress func(string)) error {
 	m.close()
-	select {
-	case <-m.recovered:
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, done := range []<-chan struct{}{m.recovered, m.drained} { // then every session there will be is listed
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	all, err := m.cfg.Store.Sessions(ctx, Query{States: live()})
 	if err != nil {

@@ -338,6 +338,50 @@ func TestEndAllLeavesNothing(t *testing.T) {
 	})
 }
 
+// A session that is being made while EndAll begins is ended with the others.
+func TestEndAllWaitsForASessionBeingMade(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		reached, on := make(chan struct{}), make(chan struct{})
+		w.store.Fail = func(method string) error {
+			if method == "CreateSession" {
+				close(reached)
+				<-on
+			}
+			return nil
+		}
+		s := w.serve(t)
+		var made session.Session
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			var err error
+			if made, err = s.Start(t.Context(), root, session.Request{Workgroup: "spark"}); err != nil {
+				t.Error(err)
+			}
+		})
+		<-reached
+		ended := make(chan error, 1)
+		callers.Go(func() { ended <- s.EndAll(t.Context(), func(string) {}) })
+		synctest.Wait()
+		if _, err := s.Start(t.Context(), root, session.Request{Workgroup: "spark"}); err == nil {
+			t.Error("a new session was taken after EndAll")
+		}
+		select {
+		case err := <-ended:
+			t.Errorf("all has ended while a session is being made (%v)", err)
+		default:
+		}
+		close(on)
+		callers.Wait()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		s.want(t, made.ID, "TERMINATED")
+		if left, _ := w.machine.List(t.Context()); len(left) != 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
+
 func TestRetention(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t, func(c *session.Config) { c.Retention = 48 * time.Hour })

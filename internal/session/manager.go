@@ -33,9 +33,12 @@ type Manager struct {
 	wake      chan struct{} // capacity 1: queue has something
 	recovered chan struct{} // closed once every driver that ran before is in live
 
+	drained chan struct{} // closed once no session is made any more
+
 	mu     sync.Mutex // guards what follows; nothing is called out to under it
 	live   map[Key]*entry
 	queue  []*entry // begun, not yet served
+	making int      // calls of Start that may still make a session
 	closed bool     // Run was told to end: no new sessions
 }
 
@@ -95,6 +98,7 @@ func New(cfg Config) (*Manager, error) {
 		cfg:       cfg,
 		wake:      make(chan struct{}, 1),
 		recovered: make(chan struct{}),
+		drained:   make(chan struct{}),
 		live:      map[Key]*entry{},
 	}, nil
 }
@@ -200,19 +204,35 @@ func (m *Manager) take() []*entry {
 	return q
 }
 
+// close lets no new call of Start in; drained tells when the last one is out.
 func (m *Manager) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.closed && m.making == 0 {
+		close(m.drained)
+	}
 	m.closed = true
 }
 
-func (m *Manager) open() error {
+// enter is called before a session is made, and leave once it is looked after
+// or will not be made.
+func (m *Manager) enter() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return fault.New(fault.Internal, "cannot start: the server is stopping")
 	}
+	m.making++
 	return nil
+}
+
+func (m *Manager) leave() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.making--
+	if m.closed && m.making == 0 {
+		close(m.drained)
+	}
 }
 
 func (m *Manager) entry(key Key) *entry {

@@ -50,9 +50,10 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Ses
 	if err := m.cfg.Access.Decide(ctx, who, "athena:StartSession", m.cfg.Home.Workgroup(in.Workgroup)); err != nil {
 		return Session{}, err
 	}
-	if err := m.open(); err != nil {
+	if err := m.enter(); err != nil {
 		return Session{}, err
 	}
+	defer m.leave()
 	w, err := m.cfg.Workgroups.Find(ctx, who.Account, in.Workgroup)
 	if err != nil {
 		return Session{}, err
