@@ -114,7 +114,11 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	p.sessions, err = session.New(session.Config{
 		Home: p.home, Store: p.db, Workgroups: p.workgroups, Access: p.authority, Launcher: launcher, Log: s.log,
 		ServerID: ident.NewID(), Epoch: epoch, RuntimeVersion: launcher.version(),
-		AgentToken:  func(k session.Key) string { return p.authority.AgentToken(string(k)) },
+		AgentToken: func(k session.Key) string { return p.authority.AgentToken(string(k)) },
+		Assume: func(s *session.Session) error {
+			_, err := p.authority.ExecutorCaller(string(s.Key), executorOf(s))
+			return err
+		},
 		MaxSessions: s.cfg.maxSessions(machineMiB()), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
 		MaxOutput: s.cfg.MaxOutput, Orphaned: s.cfg.Orphaned, IdleTimeout: s.cfg.IdleTimeout, Retention: s.cfg.Retention,
 		ResultLocation: "s3://" + s.cfg.Bucket,
@@ -154,7 +158,11 @@ func (e executors) Executor(ctx context.Context, key string) (access.Executor, e
 	if err != nil {
 		return access.Executor{}, err
 	}
-	return access.Executor{SessionID: s.ID, Workgroup: s.Workgroup, RoleARN: s.ExecutionRole}, nil
+	return executorOf(&s), nil
+}
+
+func executorOf(s *session.Session) access.Executor {
+	return access.Executor{SessionID: s.ID, Workgroup: s.Workgroup, RoleARN: s.ExecutionRole}
 }
 
 // defaultRole is the execution role of the workgroups that exist from the start.

@@ -31,6 +31,9 @@ type Config struct {
 	// AgentToken returns the secret with which a session's driver asks for
 	// credentials; always the same one for the same key.
 	AgentToken func(Key) string
+	// Assume says why no credentials of a session's execution role can be
+	// made: such a session does not start. Nil: they always can.
+	Assume func(*Session) error
 
 	// MaxSessions is how many sessions may be alive at once on this machine.
 	// Zero: no limit.

@@ -311,6 +311,27 @@ func TestStoreThatIsDownDelaysTransitions(t *testing.T) {
 	})
 }
 
+func TestRoleThatCannotBeAssumedFailsTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t, func(c *session.Config) {
+			c.Assume = func(s *session.Session) error {
+				if s.ExecutionRole != home.Role("good") {
+					return errors.New("no such role")
+				}
+				return nil
+			}
+		})
+		bad, good := s.start(t), s.start(t, func(r *session.Request) { r.ExecutionRole = home.Role("good") })
+		synctest.Wait()
+		s.want(t, good.ID, "IDLE")
+		got := s.want(t, bad.ID, "FAILED")
+		want := `The session could not be started: its execution role "arn:aws:iam::000000000000:role/Default" cannot be assumed; give the workgroup a role of this account.`
+		if got.Reason != want || got.Cause != session.FailedStart || len(w.machine.Alive()) != 1 {
+			t.Errorf("reason %q, cause %s, drivers %v", got.Reason, got.Cause, w.machine.Alive())
+		}
+	})
+}
+
 func TestEndAllLeavesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.machine.OnLaunch = func(engine.Spec) enginetest.Start { return enginetest.Start{StopTakes: time.Second} }

@@ -134,6 +134,12 @@ func (m *Manager) launch(ctx context.Context, s Session) (engine.Driver, *ending
 	if why := reserved(s.Properties); why != "" {
 		return nil, &ending{FailedStart, why}, nil
 	}
+	if m.cfg.Assume != nil {
+		if err := m.cfg.Assume(&s); err != nil {
+			m.cfg.Log.WarnContext(ctx, "cannot assume the execution role of a session", "session", s.ID, "err", err)
+			return nil, &ending{FailedStart, fmt.Sprintf("The session could not be started: its execution role %q cannot be assumed; give the workgroup a role of this account.", s.ExecutionRole)}, nil
+		}
+	}
 	d, err := m.cfg.Launcher.Launch(ctx, m.spec(s))
 	switch {
 	case err == nil:
