@@ -192,7 +192,7 @@ func decodeRecord(payload []byte) (*record, error) {
 	r.count, r.bytes = int(p.uvarint()), int64(p.uvarint())
 	r.min = p.varint()
 	r.max = r.min + int64(p.uvarint())
-	if p.bad || r.count > len(p.rest) {
+	if p.bad || r.count < 0 || r.count > len(p.rest) || r.bytes < 0 || r.max < r.min {
 		return nil, errTorn
 	}
 	r.events = p.rest
