@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"glaux/internal/access"
@@ -205,20 +206,28 @@ func (m *Manager) List(ctx context.Context, who access.Caller, in ListRequest) (
 		return nil, next, false, err
 	}
 	q := Query{Account: who.Account, Session: s.Key, After: in.After, Limit: in.Limit + 1}
-	if in.State != "" {
+	switch {
+	case in.State == "":
+	case in.State.Terminal():
 		q.States = []State{in.State}
+	default:
+		// Rows are behind; a session has one of these at most.
+		q.States, q.Limit = unfinished(), 0
 	}
 	page, err = m.cfg.Store.Calculations(ctx, q)
 	if err != nil {
 		return nil, next, false, internal("list calculations", err)
 	}
+	for i := range page {
+		page[i] = m.live(page[i])
+	}
+	if in.State != "" {
+		page = slices.DeleteFunc(page, func(c Calculation) bool { return c.State != in.State })
+	}
 	if more = len(page) > in.Limit; more {
 		page = page[:in.Limit]
 		last := page[in.Limit-1]
 		next = session.Cursor{Time: last.Submitted, ID: last.ID}
-	}
-	for i := range page {
-		page[i] = m.live(page[i])
 	}
 	return page, next, more, nil
 }

@@ -540,6 +540,49 @@ func TestListCalculations(t *testing.T) {
 	})
 }
 
+// The states that a list is filtered by are those that it shows, though rows
+// are written less often than calculations move.
+func TestListFiltersByTheStateItShows(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		id := s.idle(t).ID
+		wantOnly := func(c calc.Calculation, state calc.State) {
+			t.Helper()
+			for _, filter := range calc.States() {
+				page, _, more, err := s.calcs.List(t.Context(), root, calc.ListRequest{Session: id, State: filter, Limit: 10})
+				if err != nil || more {
+					t.Fatalf("filter %s: %v, more %v", filter, err, more)
+				}
+				if (len(page) == 1) != (filter == state) || len(page) == 1 && (page[0].ID != c.ID || page[0].State != filter) || len(page) > 1 {
+					t.Errorf("a calculation that is %s, filter %s: %v", state, filter, page)
+				}
+			}
+		}
+		r, err := s.sessions.Runner(t.Context(), session.Key(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Run(t.Context(), engine.Cell{ID: "foreign", Code: "forever"}); err != nil {
+			t.Fatal(err)
+		}
+		c := s.start(t, id, "forever")
+		sleep(time.Second) // the driver has something else to do
+		wantOnly(c, calc.Queued)
+		if err := errors.Join(r.Interrupt(t.Context(), "foreign"), r.Discard(t.Context(), "foreign")); err != nil {
+			t.Fatal(err)
+		}
+		sleep(120 * time.Millisecond) // it is handed over again every 100 ms; its row is written 50 ms later
+		wantOnly(c, calc.Running)
+		sleep(time.Second)
+		wantOnly(c, calc.Running)
+		if _, err := s.calcs.Stop(t.Context(), root, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		sleep(time.Second)
+		wantOnly(c, calc.Canceled)
+	})
+}
+
 func TestDriverThatCannotTakeACalculation(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t)

@@ -2,6 +2,7 @@ package calc
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -53,6 +54,11 @@ func (s State) Next(e Event) (State, error) {
 
 // Terminal reports whether the state is final.
 func (s State) Terminal() bool { return s == Completed || s == Failed || s == Canceled }
+
+// unfinished returns the states that are not final.
+func unfinished() []State {
+	return slices.DeleteFunc(States(), State.Terminal)
+}
 
 // TransitionError refuses an event that the machine lacks for a state.
 type TransitionError struct {

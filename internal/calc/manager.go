@@ -188,7 +188,7 @@ func (m *Manager) Run(ctx context.Context) error {
 func (m *Manager) recover(ctx context.Context) error {
 	var rows []Calculation
 	err := m.retry(ctx, "list calculations", func() (err error) {
-		rows, err = m.cfg.Store.Calculations(ctx, Query{States: []State{Creating, Created, Queued, Running, Canceling}})
+		rows, err = m.cfg.Store.Calculations(ctx, Query{States: unfinished()})
 		return err
 	})
 	if err != nil {
