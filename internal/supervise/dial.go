@@ -82,7 +82,7 @@ func (s *Supervisor) dial(ctx context.Context, service string) (*os.File, error)
 	d := net.Dialer{Timeout: 5 * time.Second}
 	switch service {
 	case serviceConnect:
-		got, err := d.DialContext(ctx, "unix", s.spec.Connect)
+		got, err := s.dialConnect(ctx)
 		if err != nil {
 			return nil, errors.New("cannot connect to " + filepath.Base(s.spec.Connect))
 		}

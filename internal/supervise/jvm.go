@@ -237,6 +237,11 @@ func (s *Supervisor) fromJVM(e *event) {
 		s.isReady(0)
 	case "ui", "uiFailed":
 		s.uiTold(e)
+	case "connect", "connectFailed":
+		if e.Ev == "connectFailed" {
+			s.log.Error("the JVM cannot serve Spark Connect", "error", e.text())
+		}
+		s.change(func() { s.served = true })
 	case "failed":
 		s.failStart(e.text(), false)
 	case "executor":

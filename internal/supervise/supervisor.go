@@ -57,6 +57,7 @@ type Supervisor struct {
 	force   chan struct{}             // closed once it is to end at once
 	gone    bool                      // exit is on disk
 	ready   [2]bool                   // JVM ready, Python attached
+	served  bool                      // the JVM serves Spark Connect, or never will
 	asking  map[int64]chan<- uiAnswer // who waits for the JVM's UI, by number
 	lastAsk int64                     // the last number
 }

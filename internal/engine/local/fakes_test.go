@@ -104,11 +104,11 @@ func fakeJVM(args []string) int {
 		send(message{"ev": "failed", "error": why, "detail": "stack"})
 		return 1
 	}
-	if conf["spark.test.connect"] != "" {
+	serve := func() bool {
 		l, err := net.Listen("unix", os.Getenv("GLAUX_CONNECT_SOCKET"))
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "cannot bind connect socket:", err)
-			return 6
+			return false
 		}
 		go func() {
 			for {
@@ -120,6 +120,18 @@ func fakeJVM(args []string) int {
 				c.Close()
 			}
 		}()
+		send(message{"ev": "connect"})
+		return true
+	}
+	switch conf["spark.test.connect"] {
+	case "":
+		send(message{"ev": "connect"}) // so that nobody waits
+	case "late":
+		time.AfterFunc(300*time.Millisecond, func() { serve() })
+	default:
+		if !serve() {
+			return 6
+		}
 	}
 	send(message{"ev": "context", "appId": conf["spark.app.id"], "version": "3.5.6"})
 	send(message{"ev": "executor", "id": "driver", "host": "127.0.0.1", "cores": 1, "time": time.Now().UnixMilli()})

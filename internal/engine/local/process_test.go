@@ -441,7 +441,7 @@ func TestSessionSeesItsEnvironmentOnly(t *testing.T) {
 func TestConnectSocketIsPassed(t *testing.T) {
 	t.Parallel()
 	spec := testSpec()
-	spec.Properties["spark.test.connect"] = "1"
+	spec.Properties["spark.test.connect"] = "late" // a moment after the session is ready
 	v := ready(t, newWorld(t), spec)
 	c, err := v.d.Dial(v.ctx, engine.Connect)
 	if err != nil {
@@ -454,6 +454,10 @@ func TestConnectSocketIsPassed(t *testing.T) {
 	}
 	if _, err := v.d.Dial(v.ctx, "nonsense"); err == nil {
 		t.Error("a service that is not there can be dialled")
+	}
+	none := ready(t, newWorld(t), testSpec())
+	if _, err := none.d.Dial(none.ctx, engine.Connect); !errors.Is(err, engine.ErrNoReply) {
+		t.Errorf("Dial of what is not served: %v, want %v", err, engine.ErrNoReply)
 	}
 }
 

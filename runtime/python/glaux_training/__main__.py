@@ -18,7 +18,8 @@ def train(runtime: dict, archive: str) -> None:
     store = Store()
     # Written by Java when it exits normally.
     flags = ["-XX:ArchiveClassesAtExit=" + archive, "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-    session = Session(runtime, flags=flags, env=store.environment())
+    properties = {"spark.sql.warehouse.dir": "s3://training/warehouse"}  # where a session's is
+    session = Session(runtime, flags=flags, properties=properties, env=store.environment())
     try:
         _work(runtime, session)
     finally:

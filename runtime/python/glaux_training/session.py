@@ -181,6 +181,7 @@ class Session:
         cwd = self.work.name
         self.socket = os.path.join(cwd, "connect.sock")
         self.secret = "secret-of-this-session"
+        self._connect = connect
         conf = os.path.join(cwd, "spark.json")
         with open(conf, "w") as file:
             json.dump({"spark.master": "local[2]", "spark.sql.warehouse.dir": os.path.join(cwd, "warehouse"), **(properties or {})}, file)
@@ -212,6 +213,8 @@ class Session:
         self.driver.wait("ready")
         self.runner.wait("attached")
         self.ready = time.monotonic() - self.began
+        if self._connect:
+            self.driver.wait("connect")
 
     def run(self, code: str, cell: str = "cell", timeout: float = 180) -> "list[dict]":
         return self.runner.run(code, cell, timeout)

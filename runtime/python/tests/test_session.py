@@ -146,7 +146,7 @@ def test_streams_and_connect_are_not_the_cells(session):
 def test_events(session):
     names = [e["ev"] for e in session.driver.seen]
     assert names[:2] == ["gateway", "context"]
-    assert names.index("connect") < names.index("ready")
+    assert names.index("ready") < names.index("connect"), "cells do not wait for Connect"
     executor = next(e for e in session.driver.seen if e["ev"] == "executor")
     assert (executor["id"], executor["cores"], executor["removed"]) == ("driver", 2, False)
     context = next(e for e in session.driver.seen if e["ev"] == "context")

@@ -52,7 +52,11 @@ final class ConnectServer {
         Files.setPosixFilePermissions(hidden, PosixFilePermissions.fromString("rw-------"));
         Files.move(hidden, socket, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         SparkConnectService$.MODULE$.server_$eq(server);
-        show(context);
+        try {
+            show(context);
+        } catch (ReflectiveOperationException failed) { // code has stopped the context already
+            System.err.println("Spark Connect is not shown in the UI: " + failed.getCause());
+        }
         return server;
     }
 

@@ -97,11 +97,15 @@ public final class Driver {
             events.send("failed", "error", failure.getMessage(), "detail", stack.toString());
             Runtime.getRuntime().halt(1); // nothing was promised to anybody yet
         }
-        warmUp(session);
+        goOn(session);
         Thread.currentThread().join(); // until serve exits
     }
 
     private static SparkSession start(Map<String, String> given) throws Exception {
+        Map<String, String> env = System.getenv();
+        if (!env.getOrDefault("GLAUX_CONNECT_SOCKET", "").isEmpty() && env.getOrDefault("GLAUX_CONNECT_SECRET", "").isEmpty()) {
+            throw new StartFailure("GLAUX_CONNECT_SOCKET is set without GLAUX_CONNECT_SECRET", null);
+        }
         SparkConf conf = new SparkConf();
         // One loader for Py4J, Spark and tasks, to which jars are added later; threads inherit it.
         MutableURLClassLoader loader = new MutableURLClassLoader(new URL[0], Driver.class.getClassLoader());
@@ -114,7 +118,6 @@ public final class Driver {
         for (scala.Tuple2<String, String> property : conf.getAll()) {
             given.put(property._1(), property._2());
         }
-        Map<String, String> env = System.getenv();
         Defaults.apply(conf, env);
         Dependencies.resolve(conf, loader);
         Check.properties(given, loader);
@@ -130,32 +133,43 @@ public final class Driver {
                 "cores", spark.isLocal() ? spark.defaultParallelism() : spark.conf().getInt("spark.driver.cores", 1),
                 "time", spark.startTime(), "removed", false, "reason", "");
 
-        SparkSession session = SparkSession.builder().sparkContext(spark).getOrCreate();
+        SparkSession session = Warehouse.session(spark);
         session.sessionState(); // a bad SQL property fails here rather than in the first cell
         STARTED.complete(session);
-
-        String socket = env.getOrDefault("GLAUX_CONNECT_SOCKET", "");
-        if (!socket.isEmpty()) {
-            String secret = env.getOrDefault("GLAUX_CONNECT_SECRET", "");
-            if (secret.isEmpty()) {
-                throw new StartFailure("GLAUX_CONNECT_SOCKET is set without GLAUX_CONNECT_SECRET", null);
-            }
-            ConnectServer.start(spark, socket, secret, events);
-            events.send("connect");
-        }
         events.send("ready");
-        archive();
         return session;
     }
 
-    /** Lets the user's first query find planner and code generator loaded. By now the session is theirs: they may have stopped its context. */
-    private static void warmUp(SparkSession session) {
+    /** Does what no cell waits for. By now the session is theirs: they may have stopped its context. */
+    private static void goOn(SparkSession session) {
+        SparkContext spark = session.sparkContext();
+        connect(spark);
+        archive();
         try {
-            LiveUi.remember(session.sparkContext());
-            session.sparkContext().setJobGroup(Progress.WARM_UP, "", false);
-            session.range(10).count();
+            LiveUi.remember(spark);
+            if (progress.idle()) { // else their own query loads planner and code generator
+                spark.setJobGroup(Progress.WARM_UP, "", false);
+                session.range(10).count();
+            }
+            if (progress.idle()) {
+                Warehouse.open(spark);
+            }
         } catch (Throwable theirs) {
             System.err.println("the first query of the session's start did not run: " + StartFailure.text(theirs));
+        }
+    }
+
+    private static void connect(SparkContext spark) {
+        String socket = System.getenv().getOrDefault("GLAUX_CONNECT_SOCKET", "");
+        if (socket.isEmpty()) {
+            return;
+        }
+        try {
+            ConnectServer.start(spark, socket, System.getenv("GLAUX_CONNECT_SECRET"), events);
+            events.send("connect");
+        } catch (Throwable failed) {
+            failed.printStackTrace();
+            events.send("connectFailed", "error", StartFailure.text(failed));
         }
     }
 

@@ -73,6 +73,11 @@ final class Progress extends SparkListener {
         stages.clear();
     }
 
+    /** Says whether no cell has begun yet. */
+    synchronized boolean idle() {
+        return cell.isEmpty();
+    }
+
     /** Cancels the cell's jobs, those it still starts included. */
     void cancel(String id) {
         Integer[] mine;
