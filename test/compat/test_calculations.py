@@ -1,5 +1,8 @@
 """Calculations: state that lasts, output, figures, stops, progress, bad input."""
 
+import pathlib
+import re
+import sys
 import time
 
 import pytest
@@ -135,9 +138,28 @@ def test_progress_moves(spark):
     assert len(seen) >= 3, seen
 
 
-def test_much_output(spark):
-    out, got = spark.run("import sys\nline = 'x' * 999 + '\\n'\nfor _ in range(100_000): sys.stdout.write(line)", timeout=180)
-    assert len(out) == 100_000_000
+def peak(pid):
+    """The most memory (MB) that a process has had, as the kernel counts it since clear_peak."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE).group(1)) / 1000
+
+
+def test_much_output(server, spark):
+    pid = server.process.pid
+    measured = sys.platform == "linux"
+    if measured:
+        pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
+        before = peak(pid)
+    calc = spark.start("import sys\nline = 'x' * 999 + '\\n'\nfor _ in range(100_000): sys.stdout.write(line)")
+    got = spark.finish(calc, 180)
+    assert got["Status"]["State"] == "COMPLETED", got["Status"]
+    bucket, key = got["Result"]["StdOutS3Uri"].removeprefix("s3://").split("/", 1)
+    size = 0
+    for part in spark.s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1 << 20):
+        size += len(part)
+    assert size == 100_000_000
+    if measured:
+        assert peak(pid) - before < 20, f"the server grew from {before} MB to {peak(pid)} MB"
 
 
 def test_listing(spark):
