@@ -271,6 +271,13 @@ func sessions(ctx context.Context, t *testing.T, a *athena.Client, store *s3.Cli
 	if n := len(must[*athena.ListSessionsOutput](t)(a.ListSessions(ctx, &athena.ListSessionsInput{WorkGroup: aws.String("spark")})).Sessions); n != 1 {
 		t.Errorf("there are %d sessions", n)
 	}
+	if aws.ToString(must[*athena.GetSessionEndpointOutput](t)(a.GetSessionEndpoint(ctx, &athena.GetSessionEndpointInput{SessionId: id})).AuthToken) == "" {
+		t.Error("the endpoint has no token")
+	}
+	arn := aws.String("arn:aws:athena:us-east-1:000000000000:workgroup/spark/session/" + *id)
+	if aws.ToString(must[*athena.GetResourceDashboardOutput](t)(a.GetResourceDashboard(ctx, &athena.GetResourceDashboardInput{ResourceARN: arn})).Url) == "" {
+		t.Error("the dashboard has no URL")
+	}
 	if len(must[*athena.ListApplicationDPUSizesOutput](t)(a.ListApplicationDPUSizes(ctx, &athena.ListApplicationDPUSizesInput{})).ApplicationDPUSizes) == 0 {
 		t.Error("there are no sizes")
 	}

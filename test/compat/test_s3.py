@@ -47,6 +47,12 @@ def test_temporary_credentials(server, bucket):
     mine = dict(aws_access_key_id=keys["AccessKeyId"], aws_secret_access_key=keys["SecretAccessKey"],
                 aws_session_token=keys["SessionToken"])
     assert server.client("sts", **mine).get_caller_identity()["Arn"].endswith(":assumed-role/any/me")
+    for key in (keys["AccessKeyId"], server.env["AWS_ACCESS_KEY_ID"]):
+        assert sts.get_access_key_info(AccessKeyId=key)["Account"] == "000000000000"
+    of_root = sts.get_session_token()["Credentials"]
+    theirs = dict(aws_access_key_id=of_root["AccessKeyId"], aws_secret_access_key=of_root["SecretAccessKey"],
+                  aws_session_token=of_root["SessionToken"])
+    assert server.client("sts", **theirs).get_caller_identity()["Arn"].endswith(":root")
     server.client("s3", **mine).put_object(Bucket=bucket, Key="temp", Body=b"1")
     assert server.client("athena", **mine).list_work_groups()["WorkGroups"]
 
@@ -58,6 +64,11 @@ def test_command_line(server, bucket, tmp_path):
     assert "f.txt" in server.aws("s3", "ls", f"s3://{bucket}/cli/")
     server.aws("s3", "rm", f"s3://{bucket}/cli/", "--recursive")
     assert server.aws("sts", "get-caller-identity")["Account"] == "000000000000"
+    role = server.aws("sts", "assume-role", "--role-arn", "arn:aws:iam::000000000000:role/any", "--role-session-name", "me")
+    assert role["AssumedRoleUser"]["Arn"] == "arn:aws:sts::000000000000:assumed-role/any/me"
+    assert server.aws("sts", "get-session-token", "--duration-seconds", "900")["Credentials"]["SessionToken"]
+    key = role["Credentials"]["AccessKeyId"]
+    assert server.aws("sts", "get-access-key-info", "--access-key-id", key)["Account"] == "000000000000"
 
 
 @pytest.mark.parametrize("scheme", ["s3", "s3a"])

@@ -29,6 +29,8 @@ def test_life_of_a_session(server, athena):
     assert s.run("print(spark.conf.get('spark.sql.shuffle.partitions'))")[0].strip() == "3"
     executors = athena.list_executors(SessionId=s.id)["ExecutorsSummary"]
     assert any(e["ExecutorType"] == "COORDINATOR" for e in executors), executors
+    sizes = {e["ApplicationRuntimeId"]: e["SupportedDPUSizes"] for e in athena.list_application_dpu_sizes()["ApplicationDPUSizes"]}
+    assert sizes and all(1 in s for s in sizes.values()), sizes
     assert any(x["SessionId"] == s.id for x in athena.list_sessions(WorkGroup="spark")["Sessions"])
     assert any(x["SessionId"] == s.id for x in athena.list_sessions(WorkGroup="spark", StateFilter="IDLE")["Sessions"])
     arn = f"arn:aws:athena:us-east-1:000000000000:workgroup/spark/session/{s.id}"
@@ -96,6 +98,9 @@ def test_command_line(server):
     assert aws("athena", "get-session", "--session-id", sid)["SessionId"] == sid
     assert aws("athena", "list-executors", "--session-id", sid)["ExecutorsSummary"]
     assert any(s["SessionId"] == sid for s in aws("athena", "list-sessions", "--work-group", "spark")["Sessions"])
+    assert aws("athena", "get-session-endpoint", "--session-id", sid)["AuthToken"]
+    arn = f"arn:aws:athena:us-east-1:000000000000:workgroup/spark/session/{sid}"
+    assert aws("athena", "get-resource-dashboard", "--resource-arn", arn)["Url"]
     assert aws("athena", "list-application-dpu-sizes")["ApplicationDPUSizes"]
     calc = aws("athena", "start-calculation-execution", "--session-id", sid, "--code-block", "spark.range(5).show()")["CalculationExecutionId"]
     wait_for("calculation is over", 120, lambda: aws(
