@@ -3,12 +3,16 @@ package access
 import (
 	"context"
 	"crypto/hmac"
+	"encoding/base32"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -71,7 +75,8 @@ func (a *Authority) ExecutorCredentials(sessionKey string, x Executor) (Credenti
 	if err != nil {
 		return Credentials{}, err
 	}
-	c, err := a.Issue(who, a.life)
+	k := a.ring.newest()
+	c, err := a.issue(k, k.executorKeyID(sessionKey, a.slot(time.Now())), who, a.life)
 	if err != nil {
 		return Credentials{}, err
 	}
@@ -88,6 +93,58 @@ func (a *Authority) ExecutorCaller(sessionKey string, x Executor) (Caller, error
 	}
 	who.SessionKey, who.Workgroup = sessionKey, x.Workgroup
 	return who, nil
+}
+
+// slot numbers the stretches of time in which a session's credentials have the
+// same access key id. They are shorter than the time after which new ones are
+// handed out.
+func (a *Authority) slot(at time.Time) int64 { return at.UnixNano() / int64(a.slotLength()) }
+
+func (a *Authority) slotLength() time.Duration { return max(a.life/4, time.Second) }
+
+// executorKeyID is the access key id of a session's credentials in a slot. It
+// follows from the two, so that the secrets a session was given can be told
+// without being written down anywhere.
+func (k *dataKey) executorKeyID(sessionKey string, slot int64) string {
+	sum := hmacOf(k.agents, "access key id", sessionKey, strconv.FormatInt(slot, 10))
+	return temporary + base32.StdEncoding.EncodeToString(sum[:10])
+}
+
+// ExecutorSecrets returns what a session's driver has been given, or will be in
+// the next moment, and nobody else must see: its agent token and the secret
+// keys of all credentials that may still be good.
+func (a *Authority) ExecutorSecrets(sessionKey string) []string {
+	var out []string
+	now := time.Now()
+	first, last := a.slot(now.Add(-a.life-a.slotLength())), a.slot(now.Add(a.slotLength()))
+	for i := range a.ring.keys {
+		k := &a.ring.keys[i]
+		out = append(out, k.agentToken(sessionKey))
+		for slot := first; slot <= last; slot++ {
+			out = append(out, k.secret(k.executorKeyID(sessionKey, slot)))
+		}
+	}
+	return out
+}
+
+// TokenBeginnings returns how the session tokens and Connect tokens of the
+// service begin: with their version and the id of their key.
+func (a *Authority) TokenBeginnings() []string {
+	var out []string
+	for i := range a.ring.keys {
+		head, err := hex.DecodeString(a.ring.keys[i].id)
+		if err != nil {
+			continue // no token carries it
+		}
+		for _, in := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
+			// Of five bytes the first six characters do not depend on what follows.
+			text := in.EncodeToString(append([]byte{tokenVersion}, head...))[:6]
+			if !slices.Contains(out, text) {
+				out = append(out, text)
+			}
+		}
+	}
+	return out
 }
 
 // agentCache remembers what each session was given last.

@@ -54,8 +54,12 @@ const tokenVersion = 1
 // Issue makes temporary credentials for who, good for ttl, rounded down to
 // whole seconds. who.AccessKeyID is not used. They cannot be taken back.
 func (a *Authority) Issue(who Caller, ttl time.Duration) (Credentials, error) {
-	k := a.ring.newest()
-	c := Credentials{AccessKeyID: newKeyID(temporary), Expires: time.Now().Add(ttl).UTC().Truncate(time.Second)}
+	return a.issue(a.ring.newest(), newKeyID(temporary), who, ttl)
+}
+
+// issue is Issue with the key that seals and the access key id.
+func (a *Authority) issue(k *dataKey, id string, who Caller, ttl time.Duration) (Credentials, error) {
+	c := Credentials{AccessKeyID: id, Expires: time.Now().Add(ttl).UTC().Truncate(time.Second)}
 	text, err := json.Marshal(sealedCaller{
 		Key: c.AccessKeyID, Expires: c.Expires.Unix(), Account: a.home.Account, ARN: who.ARN, UserID: who.UserID,
 		Role: who.Role, Session: who.SessionKey, Workgroup: who.Workgroup,

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,6 +45,21 @@ func (s *Store) CreateGroup(meta Group) error {
 	}
 	s.groups[meta.Name] = g
 	return nil
+}
+
+// EnsureGroup makes a group unless it is there.
+func (s *Store) EnsureGroup(_ context.Context, name string) error {
+	if _, err := s.findGroup(name); err == nil {
+		return nil
+	}
+	if !ValidGroup(name) {
+		return fmt.Errorf("cannot make log group %q: not the name of a group: %w", name, ErrRefused)
+	}
+	err := s.CreateGroup(Group{Name: name})
+	if errors.Is(err, ErrGroupExists) {
+		return nil
+	}
+	return err
 }
 
 // save writes group.json. The group is new or locked.

@@ -123,9 +123,6 @@ type S3 struct {
 	Hosts []string `help:"Names that buckets may stand in front of, besides localhost and --listen's." placeholder:"HOST" yaml:"hosts"`
 }
 
-// Logs says how long and how much the store of logs keeps, and where the logs
-// go that a session's CloudWatchLoggingConfiguration asks for. An empty
-// Endpoint means the own CloudWatch Logs; the keys are the endpoint's own.
 // Connect is the endpoint of Spark Connect: TLS and HTTP/2, with a token on
 // every call.
 type Connect struct {
@@ -156,7 +153,9 @@ type Connect struct {
 	StrictTokens bool `help:"Refuse expired tokens of Spark Connect also where a connection had accepted them." yaml:"strict-tokens"`
 }
 
-// Logs says how long and how much the store of logs keeps.
+// Logs says how long and how much the store of logs keeps, and how the logs of
+// sessions are delivered: to the own CloudWatch Logs, or to the one at Endpoint,
+// whose keys are its own.
 type Logs struct {
 	// RetentionDays is for managed logging; groups of clients have what they
 	// ask for. 1 to 3653. Zero: 30.
@@ -164,6 +163,19 @@ type Logs struct {
 	// MaxBytes bounds the files of all log groups together; beyond it the
 	// oldest events are dropped. From 64 MiB. Zero: 4 GiB.
 	MaxBytes int64 `help:"Bytes that all log groups may take on the disk; the oldest events go first." default:"4294967296" yaml:"max-bytes"`
+
+	// MaxDriver is how many bytes of each of a driver's two streams are kept
+	// until they are delivered; beyond it the oldest go. From 1 MiB. Zero: 128 MiB.
+	MaxDriver int64 `help:"Bytes of each stream of a driver that are kept for delivery; the oldest go first." default:"134217728" yaml:"max-driver"`
+	// S3Every is how long lines are gathered before they become an object in
+	// S3, unless there are 4 MiB of them. 1 s to 1 h. Zero: 1 minute.
+	S3Every time.Duration `name:"s3-every" help:"How long lines are gathered before they become an object in S3." default:"1m" yaml:"s3-every"`
+	// Flush is how long the end of a session waits for its logs to arrive. Up
+	// to 10 minutes. Zero: 30 s.
+	Flush time.Duration `help:"How long the end of a session waits for its logs to arrive." default:"30s" yaml:"flush"`
+	// Keep is how long after a session's end its logs are kept for a target that
+	// is down. Up to 30 days. Zero: 24 hours.
+	Keep time.Duration `help:"How long after a session's end its logs are kept for a target that is down." default:"24h" yaml:"keep"`
 
 	Endpoint  string `help:"URL of a CloudWatch Logs that sessions' CloudWatch logging goes to instead of ours." placeholder:"URL" yaml:"endpoint"`
 	Region    string `help:"Region that --logs-endpoint expects in signatures (default: --region)." yaml:"region"`
@@ -247,6 +259,8 @@ func (c *Config) Complete(getenv func(string) string) error {
 		c.Bucket = "glaux-" + c.Account
 	}
 	c.Logs.RetentionDays, c.Logs.MaxBytes = cmp.Or(c.Logs.RetentionDays, 30), cmp.Or(c.Logs.MaxBytes, 4<<30)
+	c.Logs.MaxDriver, c.Logs.S3Every = cmp.Or(c.Logs.MaxDriver, 128<<20), cmp.Or(c.Logs.S3Every, time.Minute)
+	c.Logs.Flush, c.Logs.Keep = cmp.Or(c.Logs.Flush, 30*time.Second), cmp.Or(c.Logs.Keep, 24*time.Hour)
 	c.S3.Region, c.Logs.Region = cmp.Or(c.S3.Region, c.Region), cmp.Or(c.Logs.Region, c.Region)
 	return nil
 }
@@ -311,6 +325,7 @@ func (c *Config) Check() error {
 	}
 	within("logs-retention-days", int64(c.Logs.RetentionDays), 1, 3653)
 	within("logs-max-bytes", c.Logs.MaxBytes, 64<<20, 1<<50)
+	within("logs-max-driver", c.Logs.MaxDriver, 1<<20, 1<<40)
 	within("max-output", c.MaxOutput, 1<<10, 1<<40)
 	within("session-uids", int64(c.SessionUIDs), 1000, 1<<31-65537)
 	lasts := func(name string, value, low, high time.Duration) {
@@ -321,6 +336,9 @@ func (c *Config) Check() error {
 	lasts("idle-timeout", c.IdleTimeout, time.Minute, 8*time.Hour)
 	lasts("orphaned", c.Orphaned, time.Second, 30*24*time.Hour)
 	lasts("credential-life", c.CredentialLife, 10*time.Second, 12*time.Hour)
+	lasts("logs-s3-every", c.Logs.S3Every, time.Second, time.Hour)
+	lasts("logs-flush", c.Logs.Flush, time.Millisecond, 10*time.Minute)
+	lasts("logs-keep", c.Logs.Keep, time.Second, 30*24*time.Hour)
 	lasts("retention", c.Retention, time.Minute, 10*365*24*time.Hour)
 	c.UI.check(bad, lasts)
 	if _, err := logLevel(c.LogLevel); err != nil {

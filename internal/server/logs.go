@@ -1,18 +1,11 @@
 package server
 
 import (
-	"context"
 	"path/filepath"
 
 	"glaux/internal/logs"
 	"glaux/internal/logs/cloudwatch"
 )
-
-// logWriter is a place that logs are delivered to.
-type logWriter interface {
-	Append(ctx context.Context, group, stream string, events []logs.Event, mark string) error
-	Mark(ctx context.Context, group, stream string) (string, error)
-}
 
 // wireLogs opens the store of logs, which managed logging and the API use, and
 // the place that sessions' CloudWatch logging leads to: the same store, or

@@ -15,6 +15,7 @@ import (
 	"glaux/internal/awsapi"
 	"glaux/internal/calc"
 	"glaux/internal/connect"
+	"glaux/internal/delivery"
 	"glaux/internal/engine/local"
 	"glaux/internal/ident"
 	"glaux/internal/logs"
@@ -36,10 +37,11 @@ type parts struct {
 	audit      *access.AuditLog
 	storage    *storage
 	logs       *logs.Store
-	cloudWatch logWriter
+	cloudWatch delivery.Groups
 	workgroups *workgroup.Manager
 	sessions   *session.Manager
 	calcs      *calc.Manager
+	delivery   *delivery.Manager
 	connect    *connect.Server // nil: Spark Connect is not served
 	own        http.Handler    // credentials of sessions
 	dashboards *ui.Dashboards
@@ -121,7 +123,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 		},
 		MaxSessions: s.cfg.maxSessions(machineMiB()), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
 		MaxOutput: s.cfg.MaxOutput, Orphaned: s.cfg.Orphaned, IdleTimeout: s.cfg.IdleTimeout, Retention: s.cfg.Retention,
-		ResultLocation: "s3://" + s.cfg.Bucket,
+		ResultLocation: "s3://" + s.cfg.Bucket, MaxLog: s.cfg.Logs.MaxDriver, FlushTimeout: s.cfg.Logs.Flush,
 	})
 	if err != nil {
 		return err
@@ -140,7 +142,10 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.sessions.Attach(p.calcs)
+	if err := p.wireDelivery(); err != nil {
+		return err
+	}
+	p.sessions.Attach(p.calcs, p.delivery)
 	p.workgroups.EndSessionsWith(p.sessions)
 	p.own = p.authority.CredentialsHandler(executors{p.sessions}, s.log)
 	return nil
@@ -220,12 +225,13 @@ func rules(in []Rule) []access.Rule {
 
 // run starts what goes on by itself; it ends when ctx does.
 func (p *parts) run(ctx context.Context, group *errgroup.Group) {
-	p.s.meter.registry.MustRegister(newCensus(ctx, p))
+	p.s.meter.registry.MustRegister(newCensus(ctx, p), newDeliveries(p.delivery))
 	group.Go(func() error { return p.audit.Run(ctx) })
 	p.storage.run(ctx, group, p.s.ready, p.s.log)
 	group.Go(func() error { return p.logs.Run(ctx) })
 	group.Go(func() error { return p.sessions.Run(ctx) })
 	group.Go(func() error { return p.calcs.Run(ctx) })
+	group.Go(func() error { return p.delivery.Run(ctx) })
 }
 
 // close releases what wire opened, in reverse order. Nothing runs any more.

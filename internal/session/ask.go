@@ -168,10 +168,15 @@ func (m *Manager) Live(ctx context.Context) (int, error) {
 	return len(all), nil
 }
 
+// leaveAfter is how long EndAll waits for what drivers left behind to be
+// removed, once every end is recorded.
+const leaveAfter = 5 * time.Second
+
 // EndAll ends every session, for a server that is to leave nothing behind. It
 // refuses new ones from then on, calls progress with a line for people after
 // each step, and returns once every driver is gone and that is recorded, or
-// with the error of ctx. Run must be running.
+// with the error of ctx. What drivers left behind that is still needed, such as
+// logs whose target is down, stays for the next server. Run must be running.
 func (m *Manager) EndAll(ctx context.Context, progress func(string)) error {
 	m.close()
 	for _, done := range []<-chan struct{}{m.recovered, m.drained} { // then every session there will be is listed
@@ -196,9 +201,14 @@ func (m *Manager) EndAll(ctx context.Context, progress func(string)) error {
 		}
 		progress("session " + all[i].ID + " ended")
 	}
+	leave := time.NewTimer(leaveAfter)
+	defer leave.Stop()
 	for _, e := range m.entries() {
 		select {
 		case <-e.gone:
+		case <-leave.C:
+			m.cfg.Log.WarnContext(ctx, "what drivers left behind is still needed and stays")
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}

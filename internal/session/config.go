@@ -45,6 +45,9 @@ type Config struct {
 	// MaxOutput is how many bytes of each output stream of a calculation are
 	// kept. Default 256 MiB.
 	MaxOutput int64
+	// MaxLog is how many bytes of each of a driver's own streams are kept for
+	// those who read them. Zero: the launcher's choice.
+	MaxLog int64
 	// Orphaned is how long a driver lives without a server. Default 24 hours.
 	Orphaned time.Duration
 	// ResultLocation is where results go when the workgroup names no place: an
@@ -61,6 +64,9 @@ type Config struct {
 	AdoptTimeout time.Duration
 	// StopGrace is how long a driver may take to end politely. Default 3 s.
 	StopGrace time.Duration
+	// FlushTimeout is how long the end of a session that was asked for waits for
+	// its logs to arrive; one that nobody asked for waits at most 2 s. Default 30 s.
+	FlushTimeout time.Duration
 	// DegradedTimeout ends a session whose interpreter has not answered for so
 	// long. Default 5 minutes.
 	DegradedTimeout time.Duration
@@ -85,6 +91,17 @@ type Work interface {
 	Settle(ctx context.Context, key Key) error
 }
 
+// Attendant is work that wants to know of every driver; a Work may be one.
+type Attendant interface {
+	// Attend is told of a session's driver that was launched or taken over, also
+	// of one whose session has ended. It returns at once.
+	Attend(s Session, d engine.Driver)
+	// Flush is called once the driver is gone and before the session's end is
+	// recorded, and returns once what the driver wrote is where it belongs. The
+	// error is that of ctx, which bounds it.
+	Flush(ctx context.Context, key Key) error
+}
+
 func (c *Config) check() error {
 	if c.Store == nil || c.Workgroups == nil || c.Access == nil || c.Launcher == nil || c.Log == nil || c.AgentToken == nil {
 		return errors.New("cannot manage sessions: a required part is missing")
@@ -106,6 +123,7 @@ func (c *Config) fill() {
 	orTime(&c.StartTimeout, 10*time.Minute)
 	orTime(&c.AdoptTimeout, 30*time.Second)
 	orTime(&c.StopGrace, 3*time.Second)
+	orTime(&c.FlushTimeout, 30*time.Second)
 	orTime(&c.DegradedTimeout, 5*time.Minute)
 	orTime(&c.Retention, 45*24*time.Hour)
 }

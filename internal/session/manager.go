@@ -28,7 +28,7 @@ const windDown = 5 * time.Second
 // by itself; the other methods may be called before it and at any time.
 type Manager struct {
 	cfg  Config
-	work Work
+	work []Work
 
 	wake      chan struct{} // capacity 1: queue has something
 	recovered chan struct{} // closed once every driver that ran before is in live
@@ -103,8 +103,41 @@ func New(cfg Config) (*Manager, error) {
 	}, nil
 }
 
-// Attach says what runs inside the sessions. It is called once, before Run.
-func (m *Manager) Attach(w Work) { m.work = w }
+// Attach says what runs inside the sessions or beside their drivers. It is
+// called once, before Run.
+func (m *Manager) Attach(works ...Work) { m.work = works }
+
+// attend tells who wants to know of a driver.
+func (m *Manager) attend(s Session, d engine.Driver) {
+	for _, w := range m.work {
+		if a, ok := w.(Attendant); ok {
+			a.Attend(s, d)
+		}
+	}
+}
+
+// crashFlush is how long the end of a session that nobody asked for waits for
+// its logs: who uses it should hear of the end.
+const crashFlush = 2 * time.Second
+
+// flush waits for what a driver that is gone wrote to be where it belongs.
+func (m *Manager) flush(ctx context.Context, s *Session) {
+	most := m.cfg.FlushTimeout
+	if s.Desired != Ended {
+		most = min(most, crashFlush)
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	for _, w := range m.work {
+		a, ok := w.(Attendant)
+		if !ok {
+			continue
+		}
+		if err := a.Flush(ctx, s.Key); err != nil {
+			m.cfg.Log.WarnContext(ctx, "a session ends before all its logs have arrived", "session", string(s.Key), "waited", most)
+		}
+	}
+}
 
 // Run takes over every session and driver that an earlier server left, then
 // looks after sessions until ctx ends, and returns once nothing of it goes on

@@ -56,7 +56,7 @@ func (m *Manager) serve(ctx, work context.Context, e *entry) {
 	}
 	if gone || s.State == Ended {
 		close(e.ended)
-		m.serveLeftover(ctx, e, gone)
+		m.serveLeftover(ctx, e, s, gone)
 		return
 	}
 	d, end, err := m.acquire(ctx, s, e)
@@ -85,6 +85,7 @@ func (m *Manager) serve(ctx, work context.Context, e *entry) {
 	}) {
 		return
 	}
+	m.attend(sv.s, d)
 	if sv.serveDriver(ctx) {
 		m.cleanUp(ctx, e)
 	}
@@ -163,6 +164,7 @@ func (m *Manager) spec(s Session) engine.Spec {
 		Cores:      m.cfg.Cores,
 		HeapMiB:    m.cfg.HeapMiB,
 		MaxOutput:  m.cfg.MaxOutput,
+		MaxLog:     m.cfg.MaxLog,
 		Orphaned:   m.cfg.Orphaned,
 		// What a session writes without saying where outlives it.
 		Warehouse: strings.TrimSuffix(s.WorkingDir, "/"+s.ID),
@@ -232,7 +234,9 @@ func (v *serving) serveDriver(ctx context.Context) bool {
 			if !v.told {
 				v.lastWord(ctx, ready)
 			}
-			return v.end(v.verdict(x.Exit), x.Exit)
+			by := v.verdict(x.Exit)
+			v.m.flush(ctx, &v.s)
+			return v.end(by, x.Exit)
 		}
 		if v.s.Desired == Ended || v.failure != nil {
 			stop()
@@ -436,7 +440,7 @@ func (v *serving) end(by ending, x engine.Exit) bool {
 
 // serveLeftover ends and removes a driver whose session has ended or does not
 // exist, once nothing needs its records any more.
-func (m *Manager) serveLeftover(ctx context.Context, e *entry, orphan bool) {
+func (m *Manager) serveLeftover(ctx context.Context, e *entry, s Session, orphan bool) {
 	h := engine.Handle{Key: e.key, Epoch: m.cfg.Epoch}
 	if e.found != nil {
 		h.Data = e.found.Data
@@ -456,6 +460,9 @@ func (m *Manager) serveLeftover(ctx context.Context, e *entry, orphan bool) {
 	e.driver = d
 	close(e.known)
 	m.cfg.Log.WarnContext(ctx, "ending a driver without a live session", "driver", string(e.key), "orphan", orphan)
+	if !orphan {
+		m.attend(s, d)
+	}
 	v := &serving{m: m, e: e, d: d}
 	v.stop(ctx)
 	m.cleanUp(ctx, e)
@@ -484,8 +491,8 @@ func (m *Manager) abandon(ctx context.Context, e *entry) {
 // cleanUp removes what a driver that is gone left behind, once its
 // calculations have what they need.
 func (m *Manager) cleanUp(ctx context.Context, e *entry) {
-	if m.work != nil {
-		if err := m.work.Settle(ctx, e.key); err != nil {
+	for _, w := range m.work {
+		if err := w.Settle(ctx, e.key); err != nil {
 			return // ctx ended; the next server goes on
 		}
 	}

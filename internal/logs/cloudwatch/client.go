@@ -161,13 +161,28 @@ func (c *Client) put(ctx context.Context, group, stream string, events []logs.Ev
 	return nil
 }
 
-// create makes the group and the stream; both may be there.
-func (c *Client) create(ctx context.Context, group, stream string) error {
+// EnsureGroup makes a group unless it is there.
+func (c *Client) EnsureGroup(ctx context.Context, group string) error {
+	if err := c.createGroup(ctx, group); err != nil {
+		return failed(err, group, "")
+	}
+	return nil
+}
+
+func (c *Client) createGroup(ctx context.Context, group string) error {
 	_, err := c.api.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &group})
 	if _, exists := errors.AsType[*types.ResourceAlreadyExistsException](err); err != nil && !exists {
 		return err
 	}
-	_, err = c.api.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &group, LogStreamName: &stream})
+	return nil
+}
+
+// create makes the group and the stream; both may be there.
+func (c *Client) create(ctx context.Context, group, stream string) error {
+	if err := c.createGroup(ctx, group); err != nil {
+		return err
+	}
+	_, err := c.api.CreateLogStream(ctx, &cloudwatchlogs.CreateLogStreamInput{LogGroupName: &group, LogStreamName: &stream})
 	if _, exists := errors.AsType[*types.ResourceAlreadyExistsException](err); err != nil && !exists {
 		return err
 	}

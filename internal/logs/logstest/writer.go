@@ -15,6 +15,7 @@ import (
 
 // Writer is such a place.
 type Writer interface {
+	EnsureGroup(ctx context.Context, group string) error
 	Append(ctx context.Context, group, stream string, events []logs.Event, mark string) error
 	Mark(ctx context.Context, group, stream string) (string, error)
 }
@@ -30,7 +31,7 @@ type Place struct {
 // the same one, opened again as after a restart, at further ones.
 func Run(t *testing.T, open func(t *testing.T) func(t *testing.T) Place) {
 	for name, test := range map[string]func(t *testing.T, again func(t *testing.T) Place){
-		"appended events are there at once": appended, "order": order, "marks": marks, "large appends": large,
+		"appended events are there at once": appended, "groups are made once": ensured, "order": order, "marks": marks, "large appends": large,
 		"messages that do not fit": unfit, "bad names": badNames, "a caller that has gone": gone, "side by side": sideBySide,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
@@ -79,6 +80,18 @@ func appended(t *testing.T, again func(t *testing.T) Place) {
 	must(t, p.Writer.Append(t.Context(), "/new/group", "other", first, ""))
 	want(t, p.Read(t, "/new/group", "new/stream [1]"), texts(first, second))
 	want(t, p.Read(t, "/new/group", "other"), texts(first))
+}
+
+func ensured(t *testing.T, again func(t *testing.T) Place) {
+	p := again(t)
+	must(t, p.Writer.EnsureGroup(t.Context(), "/made"))
+	must(t, p.Writer.EnsureGroup(t.Context(), "/made"))
+	must(t, p.Writer.Append(t.Context(), "/made", "s", lines(start(), 1, "a"), ""))
+	must(t, again(t).Writer.EnsureGroup(t.Context(), "/made"))
+	want(t, p.Read(t, "/made", "s"), []string{"a 0"})
+	if err := p.Writer.EnsureGroup(t.Context(), "not a group"); err == nil {
+		t.Error("a group with a bad name is made")
+	}
 }
 
 func order(t *testing.T, again func(t *testing.T) Place) {
