@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strings"
 )
@@ -251,30 +250,4 @@ func archiveKey(r Runtime) (string, error) {
 		fmt.Fprintln(sum, path, info.Size(), info.ModTime().Unix())
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:16], nil
-}
-
-// prune removes what earlier versions left: sessions may still run on the last
-// two, so those stay.
-func (in *installer) prune(r Runtime) {
-	keep := []string{r.ClassPath[0], r.PythonPath[0], r.Archive, in.environmentDir()}
-	for _, pattern := range []string{"driver/*.jar", "runner/*", "archive/*.jsa", "python-*"} {
-		found, err := filepath.Glob(filepath.Join(in.Dir, filepath.FromSlash(pattern)))
-		if err != nil || len(found) <= 3 {
-			continue
-		}
-		age := make(map[string]int64, len(found))
-		for _, path := range found {
-			if info, err := os.Stat(path); err == nil {
-				age[path] = info.ModTime().UnixNano()
-			}
-		}
-		sort.Slice(found, func(i, j int) bool { return age[found[i]] > age[found[j]] })
-		for _, path := range found[3:] {
-			if !slices.Contains(keep, path) {
-				if err := os.RemoveAll(path); err != nil {
-					in.say("cannot remove %s: %v", path, err)
-				}
-			}
-		}
-	}
 }

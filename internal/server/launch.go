@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"glaux/internal/engine"
@@ -29,7 +30,19 @@ func newLauncher(cfg local.Config, dir string) (*launcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &launcher{cfg: cfg, dir: dir, keeping: keeping}, nil
+	l := &launcher{cfg: cfg, dir: dir, keeping: keeping}
+	if _, err := install.Load(dir); err == nil {
+		l.use() // sessions of an earlier server may run with it
+	}
+	return l, nil
+}
+
+// use notes that sessions here run with the runtime. Without that they run all
+// the same, until a later version of it is the fourth.
+func (l *launcher) use() {
+	if err := install.Use(l.dir, filepath.Join(l.cfg.Data, "sessions")); err != nil {
+		l.cfg.Log.Warn("an update of the runtime may remove what sessions here run with", "runtime", l.dir, "err", err)
+	}
 }
 
 // Launch starts a driver, or fails with a *engine.StartError that says how to
@@ -71,6 +84,9 @@ func (l *launcher) ready() (*local.Launcher, error) {
 	}
 	if l.current, err = local.New(cfg); err != nil {
 		return nil, err
+	}
+	if l.loaded.Version == "" {
+		l.use()
 	}
 	l.loaded = rt
 	return l.current, nil

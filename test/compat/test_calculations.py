@@ -139,7 +139,7 @@ def test_progress_moves(spark):
 
 
 def peak(pid):
-    """The most memory (MB) that a process has had, as the kernel counts it since clear_peak."""
+    """The most memory (MB) that a process has had, since its count was last reset."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE).group(1)) / 1000
 

@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from conftest import Spark, wait_for
+from conftest import RUNTIME, Spark, wait_for
 from test_workgroups import refused
 
 
@@ -88,6 +88,11 @@ def test_failed_start_says_why(server):
     s = Spark(server, EngineConfiguration={"MaxConcurrentDpus": 2, "SparkProperties": {"spark.jars": "s3://no-such-bucket/x.jar"}})
     wait_for("session is FAILED", 120, lambda: s.status()["State"] == "FAILED")
     assert "x.jar" in s.status()["StateChangeReason"], s.status()
+
+
+def test_the_runtime_knows_whose_sessions_run_with_it(server):
+    """An update of the runtime spares what sessions run with; for that it must find them."""
+    assert str(server.data / "sessions") in [f.read_text() for f in (RUNTIME / "users").iterdir()]
 
 
 def test_command_line(server):
