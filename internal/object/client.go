@@ -178,6 +178,9 @@ func (c *Client) PutEncrypted(ctx context.Context, to URI, body io.ReadSeeker, s
 	if to.Key == "" {
 		return fmt.Errorf("cannot write %s: it names no object", to)
 	}
+	if _, ok := c.Resource(to); !ok { // it could end up elsewhere than was decided on
+		return fmt.Errorf("cannot write %s: no object can have the key: %w", to, ErrDenied)
+	}
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return named("read what is written to", to, err)
 	}

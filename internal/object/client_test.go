@@ -45,6 +45,16 @@ func TestClient(t *testing.T) {
 	if err != nil || info.Size != 5 || info.ContentType != "text/plain" || info.ETag == "" || info.Modified.IsZero() {
 		t.Errorf("head: %+v, %v", info, err)
 	}
+	for _, key := range []string{"../results/x", "a/../x", "./x", "a/.."} {
+		if err := client.PutBytes(ctx, URI{"results", key}, []byte("x"), ""); !errors.Is(err, ErrDenied) {
+			t.Errorf("key %q: %v", key, err)
+		}
+	}
+	for key, want := range map[string]string{"a//b": "arn:aws:s3:::results/a/b", "a/b/": "arn:aws:s3:::results/a/b/", "a/../b": "", "": "", "//": ""} {
+		if got, ok := client.Resource(URI{"results", key}); ok != (want != "") || ok && got != want {
+			t.Errorf("resource of %q: %s, %v", key, got, ok)
+		}
+	}
 	if err := client.PutBytes(ctx, URI{"results", "a/empty"}, nil, ""); err != nil {
 		t.Error(err)
 	}
