@@ -42,7 +42,7 @@ func main() {
 	flag.StringVar(&o.moto, "moto", "", "moto_server to compare request rates with")
 	flag.IntVar(&o.runs, "runs", 5, "repetitions of starts")
 	flag.DurationVar(&o.load, "load", 5*time.Second, "duration of each load row")
-	flag.StringVar(&o.only, "only", "", "measure only this group: start, session, calculation, requests")
+	flag.StringVar(&o.only, "only", "", "measure only this group: start, session, calculation, requests, logs")
 	flag.Parse()
 	installed, err := install.Load(o.runtime)
 	if err != nil {
@@ -66,6 +66,7 @@ func run(ctx context.Context, o options, w io.Writer) error {
 		{"session", measureSession},
 		{"calculation", measureCalculation},
 		{"requests", measureRequests},
+		{"logs", measureLogs},
 	}
 	var rows []row
 	for _, g := range groups {
