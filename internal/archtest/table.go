@@ -91,6 +91,7 @@ var owners = map[string][]string{
 	"gopkg.in/yaml.v3":             {"server", "install"},
 	"github.com/google/uuid":       {"ident"},
 	"google.golang.org/grpc":       {"bench"}, // and tests
+	"google.golang.org/protobuf":   {"bench"}, // likewise
 	"github.com/aws/aws-sdk-go-v2": {"awsapi", "athenaapi", "logsapi", "stsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
 	"github.com/aws/smithy-go":     {"awsapi", "athenaapi", "logsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
 }

@@ -40,6 +40,9 @@ func (l *link) Close() error {
 	return l.Conn.Close()
 }
 
+// drop closes a connection that nobody reads from or writes to any more.
+func (l *link) drop() { _ = l.Close() } // a connection that is gone is what is wanted
+
 // welcome notes that the connection has shown a good token.
 func (l *link) welcome() { l.admit.forget(l) }
 
@@ -107,7 +110,7 @@ func (a *admission) enter(c net.Conn) *link {
 	a.mu.Unlock()
 	if over != nil {
 		a.meter.Refused(TooMany)
-		over.Close()
+		over.drop()
 	}
 	return l
 }
@@ -141,7 +144,7 @@ func (a *admission) expire(now time.Time) {
 	}
 	a.mu.Unlock()
 	for _, l := range old {
-		l.Close()
+		l.drop()
 	}
 }
 

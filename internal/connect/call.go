@@ -134,23 +134,38 @@ func (s *Server) upstream(ctx context.Context, key session.Key) (upstream, *verd
 	return up, s.lost(ctx, key, err)
 }
 
-// endWithin bounds how long a call waits for the record of its session's end.
-const endWithin = 10 * time.Second
+// How long a call waits for the record of its session's end: when its driver
+// cannot be reached, and when the connection to the driver broke, which may be
+// the first that is seen of an end.
+const (
+	endWithin   = 10 * time.Second
+	breakWithin = 2 * time.Second
+)
 
 // lost is the verdict over a call whose driver cannot be reached: its session
 // has ended, or is about to be found so.
 func (s *Server) lost(ctx context.Context, key session.Key, err error) *verdict {
-	if ctx.Err() == nil && (gone(err) || errors.Is(err, engine.ErrNoReply) || errors.Is(err, io.ErrUnexpectedEOF)) {
-		wait, cancel := context.WithTimeout(ctx, endWithin)
-		defer cancel()
-		if s.cfg.Sessions.AwaitEnd(wait, key) == nil {
-			row, rerr := s.cfg.Sessions.Session(ctx, key)
-			if rerr == nil && row.State == session.Ended {
-				return dead(&row)
-			}
+	if gone(err) || errors.Is(err, engine.ErrNoReply) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if v := s.ended(ctx, key, endWithin); v != nil {
+			return v
 		}
 	}
 	return s.hiccup(ctx, "the session's driver cannot be reached", err)
+}
+
+// ended is the verdict over a call to a session that has ended, or is recorded
+// as ended before long; nil: it is not.
+func (s *Server) ended(ctx context.Context, key session.Key, within time.Duration) *verdict {
+	wait, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if s.cfg.Sessions.AwaitEnd(wait, key) != nil {
+		return nil
+	}
+	row, err := s.cfg.Sessions.Session(ctx, key)
+	if err != nil || (row.State != session.Ended && row.State != session.Stopping) {
+		return nil
+	}
+	return dead(&row)
 }
 
 // failure is the verdict over a call that broke on its way.
@@ -171,6 +186,9 @@ func (s *Server) failure(ctx context.Context, body *splicer, up upstream, key se
 		return &verdict{Internal, "the driver ended the call without a status"}
 	}
 	// The connection broke: does the driver live?
+	if v := s.ended(ctx, key, breakWithin); v != nil {
+		return v
+	}
 	if _, v := s.upstream(ctx, key); v != nil {
 		return v
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
@@ -264,8 +265,11 @@ func (w *world) token(key session.Key) string {
 func (w *world) dial(options ...grpc.DialOption) *grpc.ClientConn {
 	w.tb.Helper()
 	return mustDial(w.tb, "passthrough:"+w.address, append(options,
-		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: w.roots, ServerName: "localhost"})))...)
+		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: w.roots})))...)
 }
+
+// dialAs makes a client that calls the proxy by a name.
+func (w *world) dialAs(host string) *grpc.ClientConn { return w.dial(grpc.WithAuthority(host)) }
 
 // direct makes a client of the backend itself.
 func (b *backend) direct(tb testing.TB, options ...grpc.DialOption) *grpc.ClientConn {
@@ -296,7 +300,7 @@ func mustCertificate(tb testing.TB) (*tls.Certificate, *x509.CertPool) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		DNSNames: []string{"localhost", "*.sessions.localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -317,7 +321,7 @@ func drain(s grpc.ClientStream) (int64, error) {
 	for {
 		var n int
 		err := s.RecvMsg(&n)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return total, nil
 		}
 		if err != nil {

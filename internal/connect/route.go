@@ -40,6 +40,14 @@ type route struct {
 	dropped bool // it is in the map no more
 }
 
+// close closes the connection, if there is one. The turn is held.
+func (r *route) close() {
+	if r.conn != nil {
+		_ = r.conn.Close() // it is given up, whatever becomes of it
+		r.conn = nil
+	}
+}
+
 func newRoutes(s Sessions) *routes { return &routes{sessions: s, by: make(map[session.Key]*route)} }
 
 // upstream is a connection to a driver that takes calls, with what each has to
@@ -62,10 +70,7 @@ func (r *routes) get(ctx context.Context, key session.Key) (upstream, error) {
 	if to.conn != nil && to.conn.Err() == nil {
 		return upstream{to.conn, to.secret}, nil
 	}
-	if to.conn != nil {
-		to.conn.Close()
-		to.conn = nil
-	}
+	to.close()
 	if to.conn, to.secret, err = r.dial(ctx, key); err != nil {
 		return upstream{}, err
 	}
@@ -151,8 +156,7 @@ func (r *routes) sweep(now time.Time) {
 			continue // somebody dials
 		}
 		if to.conn != nil && (to.conn.Err() != nil || (to.conn.InFlight() == 0 && now.Sub(to.used) > idleRoute)) {
-			to.conn.Close()
-			to.conn = nil
+			to.close()
 		}
 		if to.conn == nil {
 			to.dropped = true
@@ -168,9 +172,7 @@ func (r *routes) closeAll() {
 	defer r.mu.Unlock()
 	for key, to := range r.by {
 		to.turn <- struct{}{}
-		if to.conn != nil {
-			to.conn.Close()
-		}
+		to.close()
 		to.dropped = true
 		delete(r.by, key)
 		<-to.turn

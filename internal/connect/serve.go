@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -18,6 +18,19 @@ const handshakeWithin = 10 * time.Second
 // maxMetadata bounds the metadata of a call, bytes; beyond it net/http answers
 // with status 431.
 const maxMetadata = 16 << 10
+
+// pingEvery is how long a client may be silent before it is pinged, which also
+// keeps what lies between us from forgetting the connection.
+const pingEvery = time.Minute
+
+// A client that does not answer a ping for patience because its machine is gone
+// is given up. One whose machine answers is not: gRPC's Python clients before
+// 1.60 read nothing while no call runs, and a notebook that was left overnight
+// must find its connection, because its token has expired since.
+const (
+	patience   = 5 * time.Minute
+	pingAnswer = 24 * time.Hour
+)
 
 // sweepEvery is how often what is idle is looked for.
 const sweepEvery = time.Second
@@ -50,13 +63,13 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 		MaxHeaderBytes: maxMetadata,
 		ConnContext:    withLink,
 		BaseContext:    func(net.Listener) context.Context { return ctx },
-		ErrorLog:       log.New(io.Discard, "", 0), // it tells of peers that went away, and of hostile ones
+		ErrorLog:       slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug), // it tells of peers that went away, and of hostile ones
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          256,
 			MaxReceiveBufferPerStream:     streamWindow,
 			MaxReceiveBufferPerConnection: 4<<20 - 1, // the most that is taken
-			SendPingTimeout:               time.Minute,
-			PingTimeout:                   30 * time.Second,
+			SendPingTimeout:               pingEvery,
+			PingTimeout:                   pingAnswer,
 		},
 	}
 }
@@ -85,7 +98,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	through.Close()
+	_ = through.Close() // it only had to be closed
 	draining, cancel := context.WithTimeout(work, s.cfg.Drain)
 	defer cancel()
 	if srv.Shutdown(draining) != nil {
@@ -165,6 +178,10 @@ func (s *Server) runAccept(t *throughTLS) error {
 			}
 			return err
 		}
+		if err := setPatience(c, patience); err != nil {
+			c.Close() // it is gone already
+			continue
+		}
 		l := s.admit.enter(c)
 		shaking.Go(func() { s.serveHandshake(t, l, cfg) })
 	}
@@ -185,14 +202,14 @@ func (s *Server) serveHandshake(t *throughTLS, l *link, cfg *tls.Config) {
 		if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) && plain.Conn != nil && spellsHTTP(plain.RecordHeader) {
 			_, _ = io.WriteString(l, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nSpark Connect is served here, over TLS.\n") // a courtesy
 		}
-		l.Close()
+		l.drop()
 		return
 	}
 	_ = l.SetDeadline(time.Time{}) // as above
 	select {
 	case t.ready <- c:
 	case <-t.closed:
-		l.Close()
+		l.drop()
 	}
 }
 

@@ -85,7 +85,7 @@ class Server:
         ready.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             self.command(GLAUX, "serve", "--listen", self.listen, "--data-dir", self.data, "--ready-file", ready,
-                         "--runtime-dir", RUNTIME, *self.args),
+                         "--runtime-dir", RUNTIME, *(["--connect-listen", self.connect] if self.connect else []), *self.args),
             stderr=self.log, start_new_session=True)
 
         def is_ready():
