@@ -223,7 +223,7 @@ func (cmd *doctorCmd) Run(w world) error {
 	if err != nil {
 		return err
 	}
-	checks := doctor.Run(w.ctx, doctor.Options{Runtime: c.RuntimeDir, DataDir: c.DataDir, Listen: []string{c.Listen, c.MetricsListen}})
+	checks := doctor.Run(w.ctx, doctor.Options{Runtime: c.RuntimeDir, DataDir: c.DataDir, Listen: []string{c.Listen, c.MetricsListen}, Connect: c.Connect.Listen})
 	if !doctor.Print(w.out, checks) {
 		return errors.New("sessions cannot run here yet")
 	}

@@ -41,6 +41,7 @@ type Options struct {
 	Python  string   // as in install.Options
 	Maven   string   // as in install.Options
 	Listen  []string // addresses the server wants to listen on; one in use is a warning
+	Connect string   // address of Spark Connect; empty: 127.0.0.1:443 if it may be; "off": none
 }
 
 // Run makes every check, in the order they are printed. It starts short-lived
@@ -55,6 +56,7 @@ func Run(ctx context.Context, o Options) []Check {
 	for _, address := range o.Listen {
 		checks = append(checks, port(ctx, address))
 	}
+	checks = append(checks, connect(ctx, o.Connect)...)
 	checks = append(checks, memory(), attributes(o.DataDir))
 	return append(checks, isolation()...)
 }

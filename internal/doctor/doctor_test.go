@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -61,5 +62,31 @@ func TestPrintIsContentWithWarnings(t *testing.T) {
 	var out strings.Builder
 	if !Print(&out, []Check{{Name: "a", Result: OK, Detail: "fine"}, {Name: "b", Result: Warning, Detail: "slow", Fix: "hurry"}}) {
 		t.Error("a warning is no failure")
+	}
+}
+
+func TestPortOfSparkConnect(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		result Result
+		says   string
+	}{
+		"not allowed": {&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)}, Warning, "setcap"},
+		"in use":      {&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}, Warning, "--connect-listen"},
+	} {
+		if got := port443(nil, c.err); got.Result != c.result || !strings.Contains(got.Fix, c.says) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	for _, way := range []string{"setcap cap_net_bind_service", "net.ipv4.ip_unprivileged_port_start", "--connect-public-port 443"} {
+		if !strings.Contains(fix443, way) {
+			t.Errorf("the ways to allow 443 lack %s", way)
+		}
+	}
+	if got := connect(t.Context(), "off"); len(got) != 0 {
+		t.Errorf("not served: %v", got)
+	}
+	if got := connect(t.Context(), "127.0.0.1:0"); len(got) != 1 || got[0].Result != OK {
+		t.Errorf("its own address: %v", got)
 	}
 }

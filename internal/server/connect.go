@@ -31,36 +31,23 @@ const (
 // taken or the start fails; otherwise the first that can be had is, and the
 // log says once why it is not 443.
 func (s *Server) listenConnect(ctx context.Context) error {
-	var lc net.ListenConfig
 	switch want := s.cfg.Connect.Listen; want {
 	case "off":
 		return nil
 	case "":
 	default:
-		l, err := lc.Listen(ctx, "tcp", want)
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", want)
 		if err != nil {
 			return fmt.Errorf("cannot serve Spark Connect on %s: %w", want, err)
 		}
 		s.connect = l
 		return nil
 	}
-	var why error // of 443
-	for _, port := range []string{connectPort, s.place.lastConnect(), connectOther, "0"} {
-		if port == "" {
-			continue
-		}
-		l, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
-		if err == nil {
-			s.connect = l
-			break
-		}
-		if why == nil {
-			why = err
-		}
+	l, why, err := listenFirst(ctx, connectPort, s.place.lastConnect(), connectOther, "0")
+	if err != nil {
+		return fmt.Errorf("cannot serve Spark Connect: %w", err)
 	}
-	if s.connect == nil {
-		return fmt.Errorf("cannot serve Spark Connect: %w", why)
-	}
+	s.connect = l
 	if why == nil {
 		return nil
 	}
@@ -71,7 +58,7 @@ func (s *Server) listenConnect(ctx context.Context) error {
 	s.log.Warn("Spark Connect is not served on port 443 ("+reason+"), so its URLs carry a port; \"glaux doctor\" tells how to change that",
 		"connect", s.connect.Addr().String())
 	// Clients that run come back to the same port after a restart.
-	_, port, err := net.SplitHostPort(s.connect.Addr().String())
+	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err == nil {
 		err = s.place.keepConnect(port)
 	}
@@ -79,6 +66,23 @@ func (s *Server) listenConnect(ctx context.Context) error {
 		s.log.Warn("cannot remember the port of Spark Connect", "cause", err)
 	}
 	return nil
+}
+
+// listenFirst listens on the first of the loopback's ports that can be had. why
+// says why it is not the very first; empty ports are passed over.
+func listenFirst(ctx context.Context, ports ...string) (l net.Listener, why, err error) {
+	for _, port := range ports {
+		if port == "" {
+			continue
+		}
+		if l, err = new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port)); err == nil {
+			return l, why, nil
+		}
+		if why == nil {
+			why = err
+		}
+	}
+	return nil, why, err
 }
 
 func (p place) connectPortFile() string { return filepath.Join(p.connect(), "port") }
