@@ -45,6 +45,7 @@ var allowed = []row{
 
 	{"engine/enginetest", join(layer0, layer1)},
 	{"engine/local", join(layer0, layer1)},
+	{"engine/history", join(layer0, layer1)},
 	{"engine/local/realtest", nil}, // tests only
 
 	{"workgroup", join(layer0, layer1)},
@@ -64,7 +65,7 @@ var allowed = []row{
 	{"logsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"stsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"connect", join(layer0, layer1, layer3, []string{"awsapi"})},
-	{"ui", join(layer0, layer1, layer3, []string{"awsapi"})},
+	{"ui", join(layer0, layer1, layer3, []string{"awsapi", "engine/history"})},
 	{"install", join(layer0, layer1)},
 	{"doctor", join(layer0, layer1, []string{"install"})}, // it looks at what install made
 

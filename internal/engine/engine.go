@@ -31,6 +31,7 @@ type Spec struct {
 	MaxLog     int64             // bytes kept of each of the driver's own streams; zero: the launcher's choice
 	Orphaned   time.Duration     // the driver ends itself when no server has come back for so long
 	Warehouse  string            // s3:// location of spark.sql.warehouse.dir; empty: in the work directory
+	EventLog   string            // directory for Spark's event log, which outlives the driver; empty: none is written
 }
 
 // Handle finds a launched driver again after a restart of the server. It is

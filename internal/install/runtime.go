@@ -94,6 +94,19 @@ func (r Runtime) Command(heapMiB int, temp, conf string, extra []string) []strin
 	return append(argv, "-cp", r.classPath(), r.Main)
 }
 
+// historyMain is the main class that shows the Spark UIs of ended sessions.
+const historyMain = "glaux.HistoryServer"
+
+// History returns the program and arguments that start the JVM which shows the
+// Spark UIs of sessions that are over. heapMiB is the limit of its heap, temp a
+// directory for its own files. The start-up archive is the drivers'.
+func (r Runtime) History(heapMiB int, temp string) []string {
+	argv := append([]string{r.Java}, r.Flags...)
+	argv = append(argv, "-Xmx"+strconv.Itoa(heapMiB)+"m", "-XX:+ExitOnOutOfMemoryError", "-Djava.io.tmpdir="+temp, "-Duser.home="+temp)
+	argv = append(argv, r.archiveFlags()...)
+	return append(argv, "-cp", r.classPath(), historyMain)
+}
+
 // OutOfMemory is the exit status of a JVM started by Command whose heap was exhausted.
 const OutOfMemory = 3
 

@@ -58,7 +58,11 @@ type Config struct {
 	// Connect is the endpoint of Spark Connect.
 	Connect Connect `embed:"" prefix:"connect-" yaml:"connect"`
 
-	UI  UI  `embed:"" prefix:"ui-" yaml:"ui"`
+	// UI is how browsers see the Spark UIs of sessions, History what is kept
+	// of those that are over.
+	UI      UI      `embed:"" prefix:"ui-" yaml:"ui"`
+	History History `embed:"" prefix:"history-" yaml:"history"`
+
 	DPU DPU `embed:"" prefix:"dpu-" yaml:"dpu"`
 	S3  S3  `embed:"" prefix:"s3-" yaml:"s3"`
 	// Logs is where the logs of sessions are kept.
@@ -341,6 +345,7 @@ func (c *Config) Check() error {
 	lasts("logs-keep", c.Logs.Keep, time.Second, 30*24*time.Hour)
 	lasts("retention", c.Retention, time.Minute, 10*365*24*time.Hour)
 	c.UI.check(bad, lasts)
+	c.History.check(within, lasts)
 	if _, err := logLevel(c.LogLevel); err != nil {
 		bad("%w", err)
 	}

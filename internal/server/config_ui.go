@@ -18,6 +18,29 @@ type UI struct {
 	Visit time.Duration `help:"How long a browser may look at a session's Spark UI before it needs a new link." default:"8h" yaml:"visit"`
 }
 
+// History is what is kept of the Spark UIs of sessions that are over, and how
+// it is shown.
+type History struct {
+	// Retention is how long Spark's event logs are kept after the last thing
+	// was written to them: 1 hour to 10 years.
+	Retention time.Duration `help:"How long Spark's event logs of ended sessions are kept." default:"720h" yaml:"retention"`
+	// MaxBytes bounds the event logs of all sessions together; the oldest of
+	// ended sessions go first. From 64 MiB.
+	MaxBytes int64 `help:"Bytes that Spark's event logs may take on the disk; the oldest go first." default:"4294967296" yaml:"max-bytes"`
+	// Heap bounds the memory of the process that shows them, MiB: 128 to 1 TiB.
+	Heap int `help:"JVM heap of the process that shows the Spark UIs of ended sessions, MiB." default:"512" yaml:"heap"`
+	// Idle is how long nobody looks before that process ends: 1 second to 24 hours.
+	Idle time.Duration `help:"How long nobody looks at the Spark UI of an ended session before the process that shows it ends." default:"10m" yaml:"idle"`
+}
+
+// check reports the faults of the history's settings.
+func (h *History) check(within func(string, int64, int64, int64), lasts func(string, time.Duration, time.Duration, time.Duration)) {
+	lasts("history-retention", h.Retention, time.Hour, 10*365*24*time.Hour)
+	within("history-max-bytes", h.MaxBytes, 64<<20, 1<<50)
+	within("history-heap", int64(h.Heap), 128, 1<<20)
+	lasts("history-idle", h.Idle, time.Second, 24*time.Hour)
+}
+
 // check reports the faults of the UI's settings.
 func (u *UI) check(bad func(string, ...any), lasts func(string, time.Duration, time.Duration, time.Duration)) {
 	lasts("ui-visit", u.Visit, time.Minute, 30*24*time.Hour)

@@ -2,14 +2,50 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 
+	"glaux/internal/engine"
+	"glaux/internal/engine/history"
+	"glaux/internal/engine/local"
+	"glaux/internal/install"
+	"glaux/internal/sandbox"
 	"glaux/internal/session"
 	"glaux/internal/ui"
 )
+
+// wireHistory makes what shows the Spark UIs of sessions that are over.
+func (p *parts) wireHistory() {
+	s := p.s
+	uid := 0
+	if sandbox.Supported() {
+		uid = s.cfg.SessionUIDs + local.UIDSpan // the first one after those of sessions
+	}
+	p.history = history.New(history.Config{
+		Program: func(heap int, temp string) (history.Program, error) {
+			rt, err := install.Load(s.cfg.RuntimeDir)
+			if err != nil {
+				return history.Program{}, err
+			}
+			argv := rt.History(heap, temp)
+			return history.Program{Argv: argv, Env: rt.Env(), Needs: append(sandbox.Prefix(argv[0]), rt.Dir)}, nil
+		},
+		Logs: s.place.history(), Work: filepath.Join(s.place.data, "history-server"), Shim: s.cfg.Shim, UID: uid,
+		HeapMiB: s.cfg.History.Heap, Idle: s.cfg.History.Idle, Retention: s.cfg.History.Retention, MaxBytes: s.cfg.History.MaxBytes,
+		Live: func(ctx context.Context, key engine.Key) (bool, error) {
+			row, err := p.sessions.Session(ctx, key)
+			if errors.Is(err, session.ErrNotFound) {
+				return false, nil
+			}
+			return row.State != session.Ended, err
+		},
+		Log: s.log,
+	})
+}
 
 // wireDashboards makes the Spark UIs of sessions reachable.
 func (p *parts) wireDashboards() error {
@@ -18,7 +54,7 @@ func (p *parts) wireDashboards() error {
 		return err
 	}
 	p.dashboards = ui.New(ui.Config{
-		Hosts: hosts, Visits: p.authority.Visits(p.db, p.s.cfg.UI.Visit), Sessions: p.sessions, History: noHistory{},
+		Hosts: hosts, Visits: p.authority.Visits(p.db, p.s.cfg.UI.Visit), Sessions: p.sessions, History: p.history,
 		Log: p.s.log, Observe: p.s.meter.observeUI,
 	})
 	return nil
@@ -44,12 +80,4 @@ const uiName = "ui.localhost"
 // observeUI counts an answered request for a session's UI.
 func (m *meter) observeUI(from string, status int) {
 	m.ui.WithLabelValues(from, strconv.Itoa(status)).Inc()
-}
-
-// noHistory keeps nothing.
-type noHistory struct{}
-
-// Open finds nothing.
-func (noHistory) Open(context.Context, session.Key) (ui.Place, func(), error) {
-	return ui.Place{}, nil, ui.ErrNoHistory
 }

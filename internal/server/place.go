@@ -32,6 +32,7 @@ func (p place) runFile() string  { return filepath.Join(p.data, "server.json") }
 func (p place) database() string { return filepath.Join(p.data, "glaux.db") }
 func (p place) keys() string     { return filepath.Join(p.data, "keys") }
 func (p place) logs() string     { return filepath.Join(p.data, "logs") }
+func (p place) history() string  { return filepath.Join(p.data, "history") }
 func (p place) objects() string  { return filepath.Join(p.data, "objects") }
 func (p place) agent() string    { return filepath.Join(p.sockets, "agent.sock") }
 func (p place) connect() string  { return filepath.Join(p.data, "connect") }

@@ -48,7 +48,8 @@ func testConfig(t *testing.T, dir string) Config {
 		Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "data"), ReadyFile: filepath.Join(dir, "ready"),
 		Region: "us-east-1", Account: "000000000000", DPU: DPU{Cores: 2, Memory: 2048, Heap: 1024},
 		IdleTimeout: 20 * time.Minute, Orphaned: time.Hour, CredentialLife: time.Hour, Retention: time.Hour, MaxOutput: 1 << 20,
-		SessionUIDs: 200000, UI: UI{Visit: time.Hour}, LogLevel: "info", LogFormat: "text",
+		SessionUIDs: 200000, UI: UI{Visit: time.Hour},
+		History: History{Retention: time.Hour, MaxBytes: 64 << 20, Heap: 512, Idle: time.Minute}, LogLevel: "info", LogFormat: "text",
 	}
 	c.Shim = filepath.Join(dir, "shim") // no session is started here
 	if err := os.WriteFile(c.Shim, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {

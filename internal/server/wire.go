@@ -16,6 +16,7 @@ import (
 	"glaux/internal/calc"
 	"glaux/internal/connect"
 	"glaux/internal/delivery"
+	"glaux/internal/engine/history"
 	"glaux/internal/engine/local"
 	"glaux/internal/ident"
 	"glaux/internal/logs"
@@ -45,6 +46,7 @@ type parts struct {
 	connect    *connect.Server // nil: Spark Connect is not served
 	own        http.Handler    // credentials of sessions
 	dashboards *ui.Dashboards
+	history    *history.Server // event logs of ended sessions
 
 	json  *awsapi.JSON  // AWS JSON 1.1
 	query *awsapi.Query // the query protocol
@@ -90,6 +92,7 @@ func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 	if err = p.wireConnect(); err != nil {
 		return nil, err
 	}
+	p.wireHistory()
 	if err = p.wireDashboards(); err != nil {
 		return nil, err
 	}
@@ -123,7 +126,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 		},
 		MaxSessions: s.cfg.maxSessions(machineMiB()), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
 		MaxOutput: s.cfg.MaxOutput, Orphaned: s.cfg.Orphaned, IdleTimeout: s.cfg.IdleTimeout, Retention: s.cfg.Retention,
-		ResultLocation: "s3://" + s.cfg.Bucket, MaxLog: s.cfg.Logs.MaxDriver, FlushTimeout: s.cfg.Logs.Flush,
+		ResultLocation: "s3://" + s.cfg.Bucket, MaxLog: s.cfg.Logs.MaxDriver, FlushTimeout: s.cfg.Logs.Flush, EventLogs: s.place.history(),
 	})
 	if err != nil {
 		return err
@@ -232,6 +235,7 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return p.sessions.Run(ctx) })
 	group.Go(func() error { return p.calcs.Run(ctx) })
 	group.Go(func() error { return p.delivery.Run(ctx) })
+	group.Go(func() error { return p.history.Run(ctx) })
 }
 
 // close releases what wire opened, in reverse order. Nothing runs any more.

@@ -54,6 +54,10 @@ type Config struct {
 	// s3:// location. Empty: calculations of such a workgroup are refused.
 	ResultLocation string
 
+	// EventLogs is the directory below which each session's Spark event log is
+	// kept, under its key, where its monitoring wants one. Empty: none is kept.
+	EventLogs string
+
 	// IdleTimeout is a session's when it asks for none. Default 20 minutes.
 	IdleTimeout time.Duration
 	// StartTimeout ends a session that is not ready after so long. Default 10

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -168,7 +169,16 @@ func (m *Manager) spec(s Session) engine.Spec {
 		Orphaned:   m.cfg.Orphaned,
 		// What a session writes without saying where outlives it.
 		Warehouse: strings.TrimSuffix(s.WorkingDir, "/"+s.ID),
+		EventLog:  m.eventLog(s),
 	}
+}
+
+// eventLog is the directory of a session's event log; empty: it keeps none.
+func (m *Manager) eventLog(s Session) string {
+	if m.cfg.EventLogs == "" || !s.Monitoring.EventLogs() {
+		return ""
+	}
+	return filepath.Join(m.cfg.EventLogs, string(s.Key))
 }
 
 // serveDriver moves the session as its driver moves, until the driver is gone

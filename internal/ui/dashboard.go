@@ -11,6 +11,7 @@ import (
 
 	"glaux/internal/access"
 	"glaux/internal/engine"
+	"glaux/internal/engine/history"
 	"glaux/internal/session"
 )
 
@@ -28,21 +29,11 @@ type Sessions interface {
 
 // History shows the Spark UIs of sessions that are over; history.Server has it.
 type History interface {
-	// Open makes the UI of an ended session reachable and returns its address
-	// and the secret it asks for. It may take seconds. The UI stays while
-	// somebody uses it: done must be called. The error is ErrNoHistory when
-	// nothing is kept of the session.
-	Open(ctx context.Context, key session.Key) (at Place, done func(), err error)
+	// Open makes the UI of an ended session reachable, which may take seconds.
+	// It stays while somebody uses it: done must be called. The error is
+	// history.ErrNone when nothing is kept of the session.
+	Open(ctx context.Context, key session.Key) (at history.Place, done func(), err error)
 }
-
-// Place is where a Spark UI listens.
-type Place struct {
-	Address string // host and port
-	Secret  string // value of the header X-Glaux-Session-Secret
-}
-
-// ErrNoHistory is returned by History.Open when there is nothing to show.
-var ErrNoHistory = errors.New("no Spark event log is kept of the session")
 
 // Config is what Dashboards stand on. All fields are required.
 type Config struct {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"glaux/internal/engine"
+	"glaux/internal/engine/history"
 	"glaux/internal/session"
 )
 
@@ -56,7 +57,7 @@ func (d *Dashboards) serve(w *observed, r *http.Request, key session.Key) {
 		return
 	}
 	w.from = "live"
-	d.pass(w, r, d.live, Place{Address: string(key) + ":80", Secret: secret}, func(w http.ResponseWriter, r *http.Request, err error) {
+	d.pass(w, r, d.live, history.Place{Address: string(key) + ":80", Secret: secret}, func(w http.ResponseWriter, r *http.Request, err error) {
 		d.failed(w, r, key, err)
 	})
 }
@@ -106,7 +107,7 @@ func (d *Dashboards) serveHistory(w *observed, r *http.Request, key session.Key)
 	case err == nil:
 	case r.Context().Err() != nil: // the browser has gone
 		return
-	case errors.Is(err, ErrNoHistory):
+	case errors.Is(err, history.ErrNone):
 		w.from = "own"
 		d.pages.send(w, r, notice{
 			Status: http.StatusNotFound, Title: "Nothing to show",
@@ -120,7 +121,7 @@ func (d *Dashboards) serveHistory(w *observed, r *http.Request, key session.Key)
 	default:
 		d.cfg.Log.ErrorContext(r.Context(), "cannot show the history of a session", "session", string(key), "err", err)
 		w.from = "own"
-		d.unavailable(w, r, "The history of this session cannot be shown at the moment.")
+		d.pages.send(w, r, notice{Status: http.StatusServiceUnavailable, Title: "Not now", Text: "The history of this session cannot be shown at the moment."})
 		return
 	}
 	defer done()
@@ -135,7 +136,7 @@ func (d *Dashboards) serveHistory(w *observed, r *http.Request, key session.Key)
 }
 
 // pass sends the request on to a Spark UI and its reply back.
-func (d *Dashboards) pass(w http.ResponseWriter, r *http.Request, by *http.Transport, to Place, failed func(http.ResponseWriter, *http.Request, error)) {
+func (d *Dashboards) pass(w http.ResponseWriter, r *http.Request, by *http.Transport, to history.Place, failed func(http.ResponseWriter, *http.Request, error)) {
 	proxy := httputil.ReverseProxy{
 		Transport: by,
 		Rewrite: func(p *httputil.ProxyRequest) {

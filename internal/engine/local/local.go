@@ -58,8 +58,8 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// uidSpan is how many uids there are for sessions.
-const uidSpan = 65536
+// UIDSpan is how many uids there are for sessions.
+const UIDSpan = 65536
 
 // maxSocket is the longest path of a Unix socket that every system takes, bytes.
 const maxSocket = 100
@@ -343,9 +343,9 @@ func (l *Launcher) chooseUID(k engine.Key) (int, error) {
 		}
 	}
 	sum := sha256.Sum256([]byte(k))
-	first := (int(sum[0])<<8 | int(sum[1])) % uidSpan
-	for i := range uidSpan {
-		uid := l.cfg.UIDs + (first+i)%uidSpan
+	first := (int(sum[0])<<8 | int(sum[1])) % UIDSpan
+	for i := range UIDSpan {
+		uid := l.cfg.UIDs + (first+i)%UIDSpan
 		if !used[uid] && !supervise.InUse(uid) {
 			return uid, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -31,7 +32,16 @@ var replaced = []string{
 	"spark.local.dir",
 	"spark.ui.enabled",
 	"spark.ui.showConsoleProgress",
+	"spark.ui.killEnabled",
 }
+
+// ours are the beginnings of the names of properties that are the service's
+// as a whole: what a session says of them has no effect.
+var ours = []string{"spark.eventLog.", "spark.history."}
+
+// maxEventLog bounds the event log of one SparkContext, bytes: to show it,
+// all of it is read into memory.
+const maxEventLog = 256 << 20
 
 // place is what the defaults refer to.
 type place struct {
@@ -58,6 +68,7 @@ func defaults(spec engine.Spec, at place) map[string]string {
 		"spark.local.dir":              filepath.Join(at.work, "tmp"),
 		"spark.ui.enabled":             "false",
 		"spark.ui.showConsoleProgress": "false",
+		"spark.ui.killEnabled":         "false",
 		"spark.sql.warehouse.dir":      warehouse,
 		// The driver jar's: the magic committer, or the plain one where that cannot do it.
 		"spark.sql.sources.commitProtocolClass":              "glaux.CommitProtocol",
@@ -80,6 +91,15 @@ func defaults(spec engine.Spec, at place) map[string]string {
 		// before what it got expires.
 		"spark.hadoop.fs.s3a.aws.credentials.provider": "org.apache.hadoop.fs.s3a.auth.IAMInstanceCredentialsProvider",
 	}
+	if spec.EventLog != "" {
+		// In files of a size that can be delivered one by one. Plain text: its last
+		// lines can be read after a crash, and starting to compress costs the start.
+		p["spark.eventLog.enabled"] = "true"
+		p["spark.eventLog.dir"] = (&url.URL{Scheme: "file", Path: spec.EventLog}).String()
+		p["spark.eventLog.rolling.enabled"] = "true"
+		p["spark.eventLog.rolling.maxFileSize"] = "16m"
+		p["spark.eventLog.compress"] = "false"
+	}
 	for _, scheme := range []string{"s3", "s3a", "s3n"} {
 		p["spark.hadoop.fs."+scheme+".impl"] = "org.apache.hadoop.fs.s3a.S3AFileSystem"
 		p["spark.hadoop.mapreduce.outputcommitter.factory.scheme."+scheme] = "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory"
@@ -98,7 +118,7 @@ func merge(spec engine.Spec, base map[string]string) (map[string]string, error) 
 			continue // as AWS does: only these count
 		case slices.Contains(fixed, k) && strings.TrimSpace(v) != base[k]:
 			return nil, fmt.Errorf("the Spark property %s cannot be set for a session", k)
-		case slices.Contains(fixed, k), slices.Contains(replaced, k):
+		case slices.Contains(fixed, k), slices.Contains(replaced, k), slices.ContainsFunc(ours, func(p string) bool { return strings.HasPrefix(k, p) }):
 			continue
 		}
 		out[k] = v

@@ -41,7 +41,7 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
 	if err := l.commands(&s, spec, properties, at); err != nil {
 		return &engine.StartError{Cause: err.Error()}
 	}
-	if err := l.settle(&s, spec.Key, work, properties); err != nil {
+	if err := l.settle(&s, spec, work, properties); err != nil {
 		return fmt.Errorf("cannot launch driver: %w", err)
 	}
 	socket, err := bind(s.Socket)
@@ -68,6 +68,9 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	if err != nil {
 		return err
 	}
+	if spec.EventLog != "" {
+		extra = append(extra, fmt.Sprintf("-Dglaux.eventlog.max=%d", maxEventLog))
+	}
 	temp := filepath.Join(at.work, "tmp")
 	rt := l.cfg.Runtime
 	jvm := rt.JVM(heap, temp, confFile(at.work), extra)
@@ -84,6 +87,9 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	s.Python = shim.Command{Path: rt.Runner[0], Args: rt.Runner[1:], Env: python, Dir: at.work}
 
 	s.Writable = []string{at.work, filepath.Dir(s.Connect)}
+	if spec.EventLog != "" {
+		s.Writable = append(s.Writable, spec.EventLog)
+	}
 	s.ReadOnly = append(s.ReadOnly, rt.Needs...)
 	s.ReadOnly = append(s.ReadOnly, sandbox.Prefix(rt.Runner[0])...)
 	s.ReadOnly = append(s.ReadOnly, sandbox.Prefix(jvm[0])...)
@@ -153,22 +159,22 @@ func (e *environment) list() []string {
 }
 
 // settle gives the session a user and directories of its own.
-func (l *Launcher) settle(s *shim.Spec, k engine.Key, work string, properties map[string]string) error {
+func (l *Launcher) settle(s *shim.Spec, spec engine.Spec, work string, properties map[string]string) error {
 	if s.Sandboxed {
 		l.uids.Lock()
 		defer l.uids.Unlock()
-		uid, err := l.chooseUID(k)
+		uid, err := l.chooseUID(spec.Key)
 		if err != nil {
 			return err
 		}
 		s.UID = uid
 	}
-	return l.directories(s, work, properties)
+	return l.directories(s, work, spec.EventLog, properties)
 }
 
 // directories makes what the session's processes write to, and gives it to
 // their user.
-func (l *Launcher) directories(s *shim.Spec, work string, properties map[string]string) error {
+func (l *Launcher) directories(s *shim.Spec, work, eventLog string, properties map[string]string) error {
 	uid := -1
 	if s.Sandboxed {
 		uid = s.UID
@@ -189,12 +195,32 @@ func (l *Launcher) directories(s *shim.Spec, work string, properties map[string]
 			}
 		}
 	}
+	if eventLog != "" {
+		if err := outliving(eventLog, uid); err != nil {
+			return err
+		}
+	}
 	if uid >= 0 {
 		if err := sandbox.WriteNames(s.Dir, uid, "glaux", work); err != nil {
 			return err
 		}
 	}
 	return writeFile(confFile(work), properties, uid)
+}
+
+// outliving makes a directory of the session that is not removed with it, for
+// its user alone. Others pass through the one above it, and read nothing there.
+func outliving(dir string, uid int) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o711); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	if uid >= 0 {
+		return os.Chown(dir, uid, uid)
+	}
+	return nil
 }
 
 // bind makes the shim's socket, which only our own user can open.

@@ -14,6 +14,8 @@ final class Defaults {
         set(conf, "spark.master", "local[*]");
         set(conf, "spark.app.name", "glaux");
         set(conf, "spark.ui.enabled", "false");
+        // Before there is a context: its event log is redacted by it too. A bad pattern is refused by Check.
+        conf.set("spark.redaction.regex", Pages.redacted(conf.get("spark.redaction.regex", "")));
         set(conf, "spark.ui.showConsoleProgress", "false");
         set(conf, "spark.driver.host", "127.0.0.1");
         set(conf, "spark.driver.bindAddress", "127.0.0.1");

@@ -73,6 +73,7 @@ public final class Driver {
             progress = new Progress(events, now);
             now.addSparkListener(progress);
             LiveUi.remember(now);
+            EventLogBound.watch(now);
         }
         now.setJobGroup(cell, "", true);
         progress.begin(cell);
@@ -147,6 +148,7 @@ public final class Driver {
         archive();
         try {
             LiveUi.remember(spark);
+            EventLogBound.watch(spark);
             if (progress.idle()) { // else their own query loads planner and code generator
                 spark.setJobGroup(Progress.WARM_UP, "", false);
                 session.range(10).count();

@@ -9,14 +9,9 @@ import org.apache.spark.SparkContext$;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerApplicationEnd;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.sql.connect.ui.SparkConnectServerAppStatusStore;
-import org.apache.spark.sql.connect.ui.SparkConnectServerTab;
 import org.apache.spark.sql.execution.streaming.StreamingQueryListenerBus;
 import org.apache.spark.sql.execution.ui.SQLAppStatusStore;
-import org.apache.spark.sql.execution.ui.SQLTab;
-import org.apache.spark.sql.execution.ui.StreamingQueryStatusStore;
 import org.apache.spark.sql.streaming.ui.StreamingQueryStatusListener;
-import org.apache.spark.sql.streaming.ui.StreamingQueryTab;
 import org.apache.spark.status.ElementTrackingStore;
 import org.apache.spark.ui.SparkUI;
 import scala.Option;
@@ -84,10 +79,7 @@ final class LiveUi {
         SparkUI made = SparkUI.create(Option.apply(context), context.statusStore(), conf, Pages.security(conf),
                 context.appName(), "", context.startTime(), context.version());
         made.setAppId(context.applicationId());
-        new SQLTab(statements(context), made);
-        new StreamingQueryTab(new StreamingQueryStatusStore(store(context)), made);
-        new SparkConnectServerTab(new SparkConnectServerAppStatusStore(store(context)), made);
-        Pages.serve(made);
+        Pages.serve(made, statements(context), store(context));
         ui = made;
         of = context;
         context.addSparkListener(new SparkListener() {

@@ -3,7 +3,14 @@ package glaux;
 import java.util.regex.Pattern;
 import org.apache.spark.SecurityManager;
 import org.apache.spark.SparkConf;
+import org.apache.spark.sql.connect.ui.SparkConnectServerAppStatusStore;
+import org.apache.spark.sql.connect.ui.SparkConnectServerTab;
+import org.apache.spark.sql.execution.ui.SQLAppStatusStore;
+import org.apache.spark.sql.execution.ui.SQLTab;
+import org.apache.spark.sql.execution.ui.StreamingQueryStatusStore;
+import org.apache.spark.sql.streaming.ui.StreamingQueryTab;
 import org.apache.spark.ui.SparkUI;
+import org.apache.spark.util.kvstore.KVStore;
 import scala.Option;
 import scala.Tuple2;
 
@@ -39,7 +46,7 @@ final class Pages {
     }
 
     /** What is redacted: always what must be, and what the session wants besides. */
-    private static String redacted(String wanted) {
+    static String redacted(String wanted) {
         if (wanted.isEmpty() || wanted.startsWith(REDACTED)) {
             return wanted.isEmpty() ? REDACTED : wanted;
         }
@@ -55,8 +62,11 @@ final class Pages {
         return new SecurityManager(conf, Option.empty(), org.apache.spark.internal.config.package$.MODULE$.AUTH_SECRET_FILE());
     }
 
-    /** Serves a UI whose tabs are attached, and returns its port. */
-    static int serve(SparkUI ui) {
+    /** Attaches the tabs that a UI does not bring along, whether or not there is something to show on them, and serves it. */
+    static int serve(SparkUI ui, SQLAppStatusStore statements, KVStore store) {
+        new SQLTab(statements, ui);
+        new StreamingQueryTab(new StreamingQueryStatusStore(store), ui);
+        new SparkConnectServerTab(new SparkConnectServerAppStatusStore(store), ui);
         ui.bind();
         ui.attachAllHandlers();
         return ui.boundPort();

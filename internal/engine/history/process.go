@@ -1,0 +1,408 @@
+package history
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"glaux/internal/engine"
+	"glaux/internal/sandbox"
+)
+
+const (
+	startWithin = time.Minute     // from the start of the process to its first event
+	endWithin   = 3 * time.Second // from the end of its input to killing it
+	outOfMemory = 3               // Java's status after -XX:+ExitOnOutOfMemoryError
+)
+
+// errRetired is returned by show of a process that ends because nobody looks.
+var errRetired = errors.New("the history server ends because nobody looks")
+
+// process is one Java process.
+type process struct {
+	secret string
+	most   int      // UIs that are kept open
+	in     *os.File // its commands
+
+	mu      sync.Mutex            // guards what follows
+	up      bool                  // it has begun to serve
+	over    error                 // why it serves no more
+	number  int64                 // of the last command
+	waiting map[int64]*shown      // what was asked for and not answered
+	uis     map[engine.Key]*shown // open, or being opened
+	touched time.Time             // when anything was looked at last
+}
+
+// shown is one UI, open or being opened.
+type shown struct {
+	key   engine.Key
+	ready chan struct{} // closed once port or err is set
+	port  int
+	err   error
+	users int       // guarded by process.mu
+	last  time.Time // guarded by process.mu; when it was looked at last
+}
+
+// opened reports whether the UI is there.
+func (u *shown) opened() bool {
+	select {
+	case <-u.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// command is a line to the process.
+type command struct {
+	Op  string     `json:"op"`
+	N   int64      `json:"n,omitempty"`
+	Key engine.Key `json:"key"`
+	Dir string     `json:"dir,omitempty"`
+}
+
+// event is a line from it.
+type event struct {
+	Ev    string `json:"ev"`
+	N     int64  `json:"n"`
+	Port  int    `json:"port"`
+	Error string `json:"error"`
+}
+
+// runProcess runs one process from its start to its end, which comes with ctx,
+// when nobody looks at anything any more, or by its own doing.
+func (s *Server) runProcess(ctx context.Context) {
+	// In its sandbox it is killed when the thread that started it ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := time.Now()
+	p := &process{
+		secret: newSecret(), most: s.cfg.Open, touched: began,
+		waiting: map[int64]*shown{}, uis: map[engine.Key]*shown{},
+	}
+	says := &lines{log: func(line string) { s.cfg.Log.DebugContext(ctx, "history server says", "line", line) }}
+	cmd, events, err := s.start(p, says)
+	if err != nil {
+		s.cfg.Log.ErrorContext(ctx, "cannot start the history server", "cause", err)
+		s.fail(fmt.Errorf("cannot start the history server: %w", err))
+		return
+	}
+	defer events.Close()
+	s.change(func() { s.now, s.starts = p, s.starts+1 })
+
+	var hearing sync.WaitGroup
+	silent := make(chan struct{})
+	hearing.Go(func() {
+		defer close(silent)
+		p.hear(events, func() {
+			s.cfg.Log.InfoContext(ctx, "history server started", "pid", cmd.Process.Pid, "after", time.Since(began).Round(time.Millisecond))
+			s.change(func() {})
+		})
+	})
+	why := s.await(ctx, p, silent)
+	p.in.Close()
+	kill := time.AfterFunc(endWithin, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // not reaped yet, so it is its group
+	err = cmd.Wait()
+	kill.Stop()
+	hearing.Wait()
+
+	if why == nil {
+		why = s.ended(ctx, err, says.last())
+	} else {
+		s.cfg.Log.InfoContext(ctx, "history server ended", "why", why.Error())
+	}
+	served := p.finish(why)
+	s.change(func() {
+		s.now = nil
+		if !served {
+			s.failures, s.failed = s.failures+1, why
+		}
+	})
+}
+
+// await returns why the process is to end; nil when it has closed its events,
+// and so ends by itself.
+func (s *Server) await(ctx context.Context, p *process, silent <-chan struct{}) error {
+	start := time.NewTimer(startWithin)
+	defer start.Stop()
+	tick := time.NewTicker(max(s.cfg.Idle/8, 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return errStopped
+		case <-silent:
+			return nil
+		case <-start.C:
+			if !p.serves() {
+				return fmt.Errorf("the history server did not start within %v", startWithin)
+			}
+		case <-tick.C:
+			if p.tidy(time.Now(), s.cfg.Idle) {
+				return errRetired
+			}
+		}
+	}
+}
+
+// ended says why a process ended that was not asked to.
+func (s *Server) ended(ctx context.Context, err error, last string) error {
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() == outOfMemory:
+		err = fmt.Errorf("the history server ran out of its %d MiB of memory", s.cfg.HeapMiB)
+	case err == nil:
+		err = errors.New("the history server has ended")
+	default:
+		err = fmt.Errorf("the history server ended: %w: %s", err, last)
+	}
+	s.cfg.Log.ErrorContext(ctx, "the history server ended by itself", "cause", err)
+	return err
+}
+
+// start starts the process and returns it with its stream of events.
+func (s *Server) start(p *process, says io.Writer) (*exec.Cmd, *os.File, error) {
+	temp := filepath.Join(s.cfg.Work, "tmp")
+	if err := errors.Join(os.RemoveAll(s.cfg.Work), os.MkdirAll(temp, 0o700)); err != nil {
+		return nil, nil, err
+	}
+	program, err := s.cfg.Program(s.cfg.HeapMiB, temp)
+	if err != nil {
+		return nil, nil, err
+	}
+	argv, attr := program.Argv, &syscall.SysProcAttr{Setpgid: true}
+	if s.cfg.UID != 0 {
+		for _, dir := range []string{s.cfg.Work, temp} {
+			if err := os.Chown(dir, s.cfg.UID, s.cfg.UID); err != nil {
+				return nil, nil, err
+			}
+		}
+		names, err := s.names()
+		if err != nil {
+			return nil, nil, err
+		}
+		args, err := sandbox.InitArgs(sandbox.Config{
+			UID: s.cfg.UID, ReadOnly: append([]string{s.cfg.Logs}, program.Needs...), Writable: []string{s.cfg.Work},
+			Dir: s.cfg.Work, Names: names, Parent: os.Getpid(),
+		}, argv[0], argv[1:])
+		if err != nil {
+			return nil, nil, err
+		}
+		argv, attr = append([]string{s.cfg.Shim}, args...), sandbox.Attr()
+	}
+	commands, in, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer commands.Close()
+	events, out, err := os.Pipe()
+	if err != nil {
+		in.Close()
+		return nil, nil, err
+	}
+	defer out.Close()
+	if s.cfg.UID != 0 { // the process opens it anew, by its descriptor's name
+		if err := out.Chown(s.cfg.UID, s.cfg.UID); err != nil {
+			in.Close()
+			events.Close()
+			return nil, nil, err
+		}
+	}
+	cmd := exec.Command(argv[0], argv[1:]...) // it ends in its own order: see runProcess
+	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + s.cfg.Work, "GLAUX_UI_SECRET=" + p.secret}, program.Env...)
+	cmd.Dir = s.cfg.Work
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = commands, says, says
+	cmd.ExtraFiles = []*os.File{out} // descriptor 3
+	cmd.SysProcAttr = attr
+	if err := cmd.Start(); err != nil {
+		in.Close()
+		events.Close()
+		return nil, nil, err
+	}
+	p.in = in
+	return cmd, events, nil
+}
+
+// names makes the files that give the process's user a name, which Hadoop
+// insists on. They lie beside what the process can write.
+func (s *Server) names() (string, error) {
+	dir := s.cfg.Work + "-names"
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return "", err
+	}
+	return dir, sandbox.WriteNames(dir, s.cfg.UID, "glaux", s.cfg.Work)
+}
+
+// newSecret returns a random secret.
+func newSecret() string {
+	b := make([]byte, 24)
+	rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// hear takes the process's events until it has no more.
+func (p *process) hear(events io.Reader, up func()) {
+	lines := bufio.NewScanner(events)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			continue // it is not to be trusted with our log
+		}
+		switch e.Ev {
+		case "ready":
+			p.mu.Lock()
+			p.up = true
+			p.mu.Unlock()
+			up()
+		case "ui":
+			p.answer(e.N, e.Port, nil)
+		case "none":
+			p.answer(e.N, 0, ErrNone)
+		case "uiFailed":
+			p.answer(e.N, 0, fmt.Errorf("cannot show the event log: %s", e.Error))
+		}
+	}
+}
+
+// answer settles what a command asked for.
+func (p *process) answer(n int64, port int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.waiting[n]
+	if u == nil {
+		return
+	}
+	delete(p.waiting, n)
+	p.settleLocked(u, port, err)
+}
+
+func (p *process) settleLocked(u *shown, port int, err error) {
+	u.port, u.err, u.last = port, err, time.Now()
+	if err != nil {
+		delete(p.uis, u.key) // the next one tries again
+	}
+	close(u.ready)
+}
+
+// serves reports whether UIs can be asked for.
+func (p *process) serves() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.up && p.over == nil
+}
+
+// finish ends everything that was asked for, and reports whether the process
+// has ever served.
+func (p *process) finish(why error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over == nil {
+		p.over = why
+	}
+	for n, u := range p.waiting {
+		delete(p.waiting, n)
+		p.settleLocked(u, 0, p.over)
+	}
+	return p.up
+}
+
+// show returns where the UI of a session is, once it is open.
+func (p *process) show(ctx context.Context, key engine.Key, dir string) (Place, func(), error) {
+	p.mu.Lock()
+	if p.over != nil {
+		defer p.mu.Unlock()
+		return Place{}, nil, p.over
+	}
+	u := p.uis[key]
+	if u == nil {
+		p.makeRoomLocked()
+		p.number++
+		u = &shown{key: key, ready: make(chan struct{})}
+		p.uis[key], p.waiting[p.number] = u, u
+		p.sendLocked(command{Op: "open", N: p.number, Key: key, Dir: dir})
+	}
+	u.users++
+	p.touched = time.Now()
+	p.mu.Unlock()
+	done := sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		u.users--
+		u.last, p.touched = time.Now(), time.Now()
+	})
+	select {
+	case <-u.ready:
+	case <-ctx.Done():
+		done()
+		return Place{}, nil, ctx.Err()
+	}
+	if u.err != nil {
+		done()
+		return Place{}, nil, u.err
+	}
+	return Place{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(u.port)), Secret: p.secret}, done, nil
+}
+
+// sendLocked sends a command. A process that does not take it is ending, which
+// settles what was asked.
+func (p *process) sendLocked(c command) {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return
+	}
+	_ = p.in.SetWriteDeadline(time.Now().Add(time.Second)) // it is a pipe, which has deadlines
+	_, _ = p.in.Write(append(b, '\n'))
+}
+
+// makeRoomLocked closes the UI that was looked at longest ago, if there are as
+// many as may be.
+func (p *process) makeRoomLocked() {
+	if len(p.uis) < p.most {
+		return
+	}
+	var old *shown
+	for _, u := range p.uis {
+		if u.users == 0 && u.opened() && (old == nil || u.last.Before(old.last)) {
+			old = u
+		}
+	}
+	if old != nil {
+		p.closeLocked(old)
+	}
+}
+
+func (p *process) closeLocked(u *shown) {
+	delete(p.uis, u.key)
+	p.sendLocked(command{Op: "close", Key: u.key})
+}
+
+// tidy closes the UIs that nobody has looked at for idle, and reports whether
+// the process is of no use any more; then it takes nothing.
+func (p *process) tidy(now time.Time, idle time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, u := range p.uis {
+		if u.users == 0 && u.opened() && now.Sub(u.last) >= idle {
+			p.closeLocked(u)
+		}
+	}
+	if len(p.uis) == 0 && now.Sub(p.touched) >= idle {
+		p.over = errRetired
+		return true
+	}
+	return false
+}
