@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"glaux/internal/engine"
 	"glaux/internal/engine/history"
 	"glaux/internal/engine/local"
@@ -80,4 +82,20 @@ const uiName = "ui.localhost"
 // observeUI counts an answered request for a session's UI.
 func (m *meter) observeUI(from string, status int) {
 	m.ui.WithLabelValues(from, strconv.Itoa(status)).Inc()
+}
+
+// watchHistory shows whether the process for the UIs of ended sessions runs.
+func (m *meter) watchHistory(h *history.Server) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "glaux_history_running", Help: "1 while the process that shows the Spark UIs of ended sessions runs.",
+		}, func() float64 {
+			if up, _ := h.Running(); up {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "glaux_history_starts_total", Help: "How often that process was started.",
+		}, func() float64 { _, n := h.Running(); return float64(n) }))
 }

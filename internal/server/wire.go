@@ -229,6 +229,7 @@ func rules(in []Rule) []access.Rule {
 // run starts what goes on by itself; it ends when ctx does.
 func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	p.s.meter.registry.MustRegister(newCensus(ctx, p), newDeliveries(p.delivery))
+	p.s.meter.watchHistory(p.history)
 	group.Go(func() error { return p.audit.Run(ctx) })
 	p.storage.run(ctx, group, p.s.ready, p.s.log)
 	group.Go(func() error { return p.logs.Run(ctx) })

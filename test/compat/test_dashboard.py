@@ -1,11 +1,12 @@
 """The Spark UI of a session: GetResourceDashboard, the ticket, the live UI, its history."""
 
+import pathlib
 import re
 import urllib.parse
 
 import pytest
 import urllib3
-from conftest import Spark, wait_for
+from conftest import Server, Spark, wait_for
 from test_workgroups import refused
 
 SECRETS = ("GLAUX_UI_SECRET", "GLAUX_CONNECT_SECRET")
@@ -200,3 +201,108 @@ def test_refusals(server, spark):
         refused(ask(arn(server, quiet.id)), "InvalidRequestException", "managed logging is not enabled")
     finally:
         quiet.end()
+
+
+def history_process(server):
+    """The pid of the process that shows ended sessions, of this server."""
+    for pid in pathlib.Path("/proc").iterdir():
+        try:
+            words = (pid / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"glaux.HistoryServer" in words and any(w.startswith(f"-Djava.io.tmpdir={server.data}/".encode()) for w in words):
+            return int(pid.name)
+    return None
+
+
+def test_history_of_an_ended_session(own_server):
+    server = own_server
+    s = Spark(server)
+    s.wait("IDLE")
+    s.run("print(spark.range(1000, numPartitions=2).selectExpr('sum(id)').collect())")
+    b = Browser(server)
+    b.open(url_of(server, s.id))
+    live = {path: b.page(path) for path in ("/jobs/", "/stages/", "/SQL/", "/executors/", "/connect/", "/environment/")}
+    app = b.get("/api/v1/applications").json()[0]["id"]
+    jobs = len(b.get(f"/api/v1/applications/{app}/jobs").json())
+    assert history_process(server) is None, "nobody has asked for it"
+    s.end()
+
+    def links(page):
+        return set(re.findall(r'(?:href|src)="(/[a-zA-Z]+/)"', page))
+
+    for path, page in live.items():  # the same browser, the same paths
+        past = b.page(path)
+        assert links(page) == links(past) and len(links(past)) >= 8, path
+    apps = b.get("/api/v1/applications").json()
+    assert [a["id"] for a in apps] == [app] and apps[0]["attempts"][0]["completed"]
+    assert len(b.get(f"/api/v1/applications/{app}/jobs").json()) == jobs
+    assert b.get(f"/api/v1/applications/{app}/logs").data[:2] == b"PK"
+    assert b.get("/").headers["location"] == "/jobs/"
+    assert b.get("/history/" + app + "/jobs/").headers["location"] == "/jobs/", "as Spark answers every path that it does not know"
+    is_page(b.get("/jobs/job/kill/?id=1"), 405)
+
+    # A new link to a session that is over, and a server that is killed meanwhile.
+    before = history_process(server)
+    assert before
+    server.kill()
+    wait_for("its process follows it", 20, lambda: history_process(server) is None)
+    server.start()
+    assert "Spark Jobs" in b.page("/jobs/")
+    again = Browser(server)
+    assert again.open(url_of(server, s.id)).status == 303
+    assert "Completed Jobs" in again.page("/jobs/")
+
+    # Another session that is over does not come in by its cookie, nor by the id of its application.
+    two = Spark(server)
+    two.wait("IDLE")
+    two.run("spark.range(3).count()")
+    c = Browser(server)
+    c.open(url_of(server, two.id))
+    two.end()
+    other = c.page("/api/v1/applications")
+    assert app not in other
+    assert c.get(f"/api/v1/applications/{app}/jobs").status == 404
+    is_page(c.get("/jobs/", host=b.host), 403)
+
+
+def test_history_of_a_driver_that_was_killed(own_server):
+    s = Spark(own_server)
+    s.wait("IDLE")
+    s.run("print(spark.range(10).count())")
+    calc = s.start("import os, signal; os.kill(sc._jvm.java.lang.ProcessHandle.current().pid(), signal.SIGKILL)")
+    s.finish(calc)
+    wait_for("the session has failed", 30, lambda: s.status()["State"] == "FAILED")
+    b = Browser(own_server)
+    b.open(url_of(own_server, s.id))
+    assert "count at" in b.page("/jobs/")
+    app = b.get("/api/v1/applications").json()[0]
+    assert not app["attempts"][0]["completed"]
+
+
+def test_unused_history_ends(tmp_path):
+    server = Server(tmp_path, "--history-idle", "2s").start()
+    try:
+        s = Spark(server)
+        s.wait("IDLE")
+        s.run("print(spark.range(10).count())")
+        s.end()
+        b = Browser(server)
+        b.open(url_of(server, s.id))
+        b.page("/jobs/")
+        assert history_process(server)
+        wait_for("nobody looks any more", 30, lambda: history_process(server) is None)
+        b.page("/jobs/")
+        metrics = urllib3.request("GET", "http://" + server.names["metrics"] + "/metrics").data.decode()
+        assert "glaux_history_starts_total 2" in metrics and "glaux_history_running 1" in metrics
+        assert 'glaux_ui_requests_total{from="history",status="200"}' in metrics
+    finally:
+        server.stop()
+
+
+def test_no_history_without_a_context(server):
+    s = Spark(server, EngineConfiguration={"MaxConcurrentDpus": 2, "SparkProperties": {"spark.jars": "/nowhere/my.jar"}})
+    wait_for("the start fails", 60, lambda: s.status()["State"] == "FAILED")
+    b = Browser(server)
+    b.open(url_of(server, s.id))
+    is_page(b.get("/jobs/"), 404)

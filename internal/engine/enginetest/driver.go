@@ -127,7 +127,11 @@ func (d *driver) Secret(ctx context.Context, service engine.Service) (string, er
 	case service != engine.Connect && service != engine.UI:
 		return "", fmt.Errorf("%w: %q", engine.ErrNoSecret, service)
 	}
-	return "secret of " + string(m.spec.Key) + " for " + string(service), nil
+	return fakeSecret(m.spec.Key, service), nil
+}
+
+func fakeSecret(key engine.Key, s engine.Service) string {
+	return "secret of " + string(key) + " for " + string(s)
 }
 
 // Stop ends the machine after the scripted time, or when ctx ends.

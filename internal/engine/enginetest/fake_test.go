@@ -12,7 +12,7 @@ import (
 
 func TestFakeConforms(t *testing.T) {
 	Test(t, func(t *testing.T) Subject {
-		f := &Fake{OnLaunch: FailByProperty}
+		f := &Fake{OnLaunch: FailByProperty, OnDial: PlayUI(UIHandler)}
 		return Subject{New: func(*testing.T) engine.Launcher { return f }, Dialect: Scripted()}
 	})
 }

@@ -58,6 +58,7 @@ func Test(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"WaitsEndWithContext", waitsEndWithContext},
 		{"DiscardForgets", discardForgets},
 		{"KeepsSecrets", keepsSecrets},
+		{"ShowsUI", showsUI},
 		{"LogIsFollowed", logIsFollowed},
 		{"LogOutlivesTheDriver", logOutlivesTheDriver},
 		{"LogIsBounded", logIsBounded},

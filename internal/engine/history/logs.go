@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"glaux/internal/engine"
 )
 
@@ -42,6 +40,9 @@ func (s *Server) handOver(dir string) error {
 			dirs = append(dirs, name)
 			return nil
 		}
+		if !d.Type().IsRegular() {
+			return nil // a link, or a socket
+		}
 		return give(root, name, s.cfg.UID, 0o600)
 	})
 	for _, name := range slices.Backward(dirs) {
@@ -52,10 +53,7 @@ func (s *Server) handOver(dir string) error {
 
 // give changes the owner and mode of one file or directory.
 func give(root *os.Root, name string, uid int, mode fs.FileMode) error {
-	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) || errors.Is(err, fs.ErrNotExist) {
-		return nil // a link, a socket, or gone
-	}
+	f, err := root.Open(name)
 	if err != nil {
 		return err
 	}

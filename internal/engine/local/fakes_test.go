@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -151,10 +152,29 @@ func fakeJVM(args []string) int {
 		signal.Ignore(syscall.SIGTERM)
 		select {}
 	}
+	var ui net.Listener
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		if strings.Contains(in.Text(), `"stop"`) {
 			break
+		}
+		var command struct {
+			Op string
+			N  int64
+		}
+		if json.Unmarshal(in.Bytes(), &command) == nil && command.Op == "ui" {
+			if why := conf["spark.test.noui"]; why != "" {
+				send(message{"ev": "uiFailed", "n": command.N, "error": why})
+				continue
+			}
+			if ui == nil {
+				if ui, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
+					return 7
+				}
+				go http.Serve(ui, enginetest.UIHandler(os.Getenv("GLAUX_UI_SECRET")))
+			}
+			send(message{"ev": "ui", "n": command.N, "port": ui.Addr().(*net.TCPAddr).Port})
+			continue
 		}
 		fmt.Println("command", in.Text())
 	}

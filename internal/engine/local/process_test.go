@@ -622,3 +622,51 @@ func TestAsOrdinaryUser(t *testing.T) {
 		t.Errorf("as uid %d: %v\n%s", nobody, err, out)
 	}
 }
+
+func TestUIThatCannotBeShown(t *testing.T) {
+	spec := testSpec()
+	spec.Properties["spark.test.noui"] = "there is no SparkContext"
+	v := ready(t, newWorld(t), spec)
+	_, err := v.d.Dial(v.ctx, engine.UI)
+	if !errors.Is(err, engine.ErrNoReply) || !strings.Contains(err.Error(), "there is no SparkContext") {
+		t.Errorf("Dial: %v", err)
+	}
+	if _, err := v.d.Dial(v.ctx, "nonsense"); err == nil || errors.Is(err, engine.ErrNoReply) {
+		t.Errorf("Dial of a service that is not there: %v", err)
+	}
+}
+
+// TestEventLogOutlivesTheSession checks that the directory of the event log is
+// the session's to write, and stays when the session is removed.
+func TestEventLogOutlivesTheSession(t *testing.T) {
+	w := newWorld(t)
+	spec := testSpec()
+	spec.EventLog = filepath.Join(w.data, "history", string(spec.Key))
+	spec.Properties["spark.eventLog.dir"] = "s3://elsewhere/" // the service's: without effect
+	spec.Properties["spark.eventLog.enabled"] = "false"
+	v := ready(t, w, spec)
+	file := filepath.Join(spec.EventLog, "events")
+	if got := v.print("touch " + file); got != "ok" {
+		t.Errorf("a file in the directory: %s", got)
+	}
+	var conf map[string]string
+	if err := readJSON(confFile(filepath.Join(v.d.dir, "work")), &conf); err != nil {
+		t.Fatal(err)
+	}
+	if conf["spark.eventLog.dir"] != "file://"+spec.EventLog || conf["spark.eventLog.enabled"] != "true" {
+		t.Errorf("the log goes to %q, enabled %q", conf["spark.eventLog.dir"], conf["spark.eventLog.enabled"])
+	}
+	other := ready(t, w, testSpec())
+	if got := other.print("read " + file); got == "ok" && isolated() {
+		t.Error("another session reads the log")
+	}
+	if err := v.d.Stop(v.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.d.Remove(v.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("after the session: %v", err)
+	}
+}

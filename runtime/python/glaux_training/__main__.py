@@ -6,9 +6,10 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
-from glaux_training import work
+from glaux_training import ui, work
 from glaux_training.objects import Store
 from glaux_training.session import Session
 
@@ -18,13 +19,18 @@ def train(runtime: dict, archive: str) -> None:
     store = Store()
     # Written by Java when it exits normally.
     flags = ["-XX:ArchiveClassesAtExit=" + archive, "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-    properties = {"spark.sql.warehouse.dir": "s3://training/warehouse"}  # where a session's is
-    session = Session(runtime, flags=flags, properties=properties, env=store.environment())
-    try:
-        _work(runtime, session)
-    finally:
-        session.close()
-        store.close()
+    with tempfile.TemporaryDirectory(prefix="glaux-events-") as events:
+        properties = {
+            "spark.sql.warehouse.dir": "s3://training/warehouse",  # where a session's is
+            "spark.eventLog.enabled": "true", "spark.eventLog.dir": "file://" + events, "spark.eventLog.rolling.enabled": "true",
+        }
+        session = Session(runtime, flags=flags, properties=properties, env={**store.environment(), "GLAUX_UI_SECRET": ui.SECRET})
+        try:
+            _work(runtime, session)
+            ui.look(session)
+        finally:
+            session.close()
+            store.close()
     if not os.path.exists(archive):
         raise SystemExit("Java wrote no archive")
 

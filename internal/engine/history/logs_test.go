@@ -1,0 +1,123 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"glaux/internal/engine"
+)
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	live := map[engine.Key]bool{"live": true}
+	s := New(Config{
+		Logs: t.TempDir(), Retention: 30 * 24 * time.Hour, MaxBytes: 1000,
+		Live: func(_ context.Context, k engine.Key) (bool, error) { return live[k], nil }, Log: slog.New(slog.DiscardHandler),
+	})
+	put := func(key string, age time.Duration, bytes int) {
+		t.Helper()
+		dir := filepath.Join(s.cfg.Logs, key, "eventlog_v2_app")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "events_1_app")
+		if err := os.WriteFile(file, make([]byte, bytes), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{file, dir, filepath.Dir(dir)} {
+			if err := os.Chtimes(path, now, now.Add(-age)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	left := func() []string {
+		entries, err := os.ReadDir(s.cfg.Logs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, e := range entries {
+			out = append(out, e.Name())
+		}
+		return out
+	}
+	const day = 24 * time.Hour
+	put("old", 30*day, 10)
+	put("live", 40*day, 10) // a session that runs is never swept
+	put("middle", 29*day, 10)
+	if err := s.Sweep(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(); !slices.Equal(got, []string{"live", "middle"}) {
+		t.Errorf("left are %v", got)
+	}
+	put("recent", time.Minute, 900) // too young to be removed for room
+	put("yesterday", day, 200)
+	put("week", 7*day, 300)
+	if err := s.Sweep(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(); !slices.Equal(got, []string{"live", "recent"}) {
+		t.Errorf("left are %v", got)
+	}
+	broken := errors.New("no store")
+	s.cfg.Live = func(context.Context, engine.Key) (bool, error) { return false, broken }
+	put("old", 31*day, 1)
+	if err := s.Sweep(t.Context(), now); !errors.Is(err, broken) || !slices.Contains(left(), "old") {
+		t.Errorf("with a store that fails: %v, left are %v", err, left())
+	}
+	s.cfg.Logs = filepath.Join(s.cfg.Logs, "missing")
+	if err := s.Sweep(t.Context(), now); err != nil {
+		t.Errorf("without logs: %v", err)
+	}
+}
+
+// TestHandOver gives logs to a user of their own, as only root can; anybody
+// else keeps what is theirs.
+func TestHandOver(t *testing.T) {
+	t.Parallel()
+	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(outside, nil, 0o644))
+	must(os.Mkdir(filepath.Join(dir, "log"), 0o770))
+	must(os.WriteFile(filepath.Join(dir, "log", "events"), nil, 0o660))
+	must(os.Symlink(outside, filepath.Join(dir, "link")))
+	must(os.Link(outside, filepath.Join(dir, "second")))
+	uid := 0
+	if os.Geteuid() == 0 {
+		uid = 299999
+	}
+	s := New(Config{Logs: filepath.Dir(dir), UID: uid})
+	for range 2 { // the second time there is nothing to do
+		must(s.handOver(dir))
+	}
+	want := func(path string, uid int, mode fs.FileMode) {
+		t.Helper()
+		info, err := os.Stat(path)
+		must(err)
+		if owner(info) != uid || info.Mode().Perm() != mode {
+			t.Errorf("%s is %v of %d, want %v of %d", path, info.Mode().Perm(), owner(info), mode, uid)
+		}
+	}
+	want(outside, os.Geteuid(), 0o644)
+	if uid == 0 {
+		want(filepath.Join(dir, "log", "events"), os.Geteuid(), 0o660)
+		return
+	}
+	want(dir, uid, 0o700)
+	want(filepath.Join(dir, "log"), uid, 0o700)
+	want(filepath.Join(dir, "log", "events"), uid, 0o600)
+}
