@@ -76,6 +76,9 @@ type Groups interface {
 
 // Objects is where lines go as objects. It is safe for concurrent use.
 type Objects interface {
+	// Resource returns the ARN on which access to an object is decided. The error
+	// wraps a *RefusedError for what no object can be.
+	Resource(uri string) (string, error)
 	// Put writes one object and replaces what is there. The error wraps a
 	// *RefusedError where trying again soon does not help.
 	Put(ctx context.Context, o Object) error
@@ -116,6 +119,14 @@ func refusal(err error) string {
 		return "CloudWatch Logs refuses it"
 	}
 	return ""
+}
+
+// denial says why nothing may be written to a target.
+func denial(err error) string {
+	if why := refusal(err); why != "" {
+		return why
+	}
+	return "the session's execution role may not write there"
 }
 
 func (c *Config) check() error {

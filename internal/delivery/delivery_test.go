@@ -118,6 +118,13 @@ func newObjects() *objects {
 	return &objects{have: map[string]string{}, keys: map[string]string{}}
 }
 
+func (o *objects) Resource(uri string) (string, error) {
+	if strings.Contains(uri, "/../") {
+		return "", &delivery.RefusedError{Why: "no object can have the key"}
+	}
+	return "arn:aws:s3:::" + strings.TrimPrefix(uri, "s3://"), nil
+}
+
 func (o *objects) Put(_ context.Context, in delivery.Object) error {
 	body, err := io.ReadAll(in.Body)
 	if err != nil {
@@ -461,6 +468,22 @@ func TestRoleThatMayNotWrite(t *testing.T) {
 		}
 		if len(w.objects.names()) != 0 || s.Stats()[2].GivenUp != 3 {
 			t.Errorf("objects %q, stats %+v", w.objects.names(), s.Stats()[2])
+		}
+	})
+}
+
+func TestLocationThatLeadsElsewhere(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		made, d := w.launch(t, "s1", &workgroup.Monitoring{S3: &workgroup.S3Logging{Enabled: true, LogLocation: new("s3://mine/../theirs")}})
+		s.Attend(made, d)
+		w.machine.WriteLog("s1", engine.LogStderr, "one")
+		w.machine.Crash("s1", engine.Exit{})
+		if err := s.Flush(t.Context(), "s1"); err != nil || len(w.objects.names()) != 0 {
+			t.Fatalf("objects %q, %v", w.objects.names(), err)
+		}
+		if told := w.managed.texts(managedGroup, "s1/delivery"); len(told) == 0 || !strings.Contains(told[0], "no object can have the key") {
+			t.Errorf("told %q", told)
 		}
 	})
 }

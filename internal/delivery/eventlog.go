@@ -44,7 +44,7 @@ func (l *eventLane) serve(ctx context.Context) {
 	l.since.Store(time.Now().UnixNano())
 	defer l.since.Store(0)
 	if err := l.f.allowed(ctx, l.to); err != nil {
-		l.give(ctx, "the session's execution role may not write there", err)
+		l.give(ctx, denial(err), err)
 		return
 	}
 	l.try(ctx, copyAttempt, l.copy)

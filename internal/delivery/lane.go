@@ -44,7 +44,7 @@ type piece struct {
 func (l *lane) serve(ctx context.Context, driver engine.Logger) {
 	defer l.since.Store(0)
 	if err := l.f.allowed(ctx, l.to); err != nil {
-		l.give(ctx, "the session's execution role may not write there", err)
+		l.give(ctx, denial(err), err)
 		return
 	}
 	var from int64

@@ -20,7 +20,7 @@ type target interface {
 	kind() string  // managed, cloudwatch or s3
 	place() string // for people
 	// rights are what the execution role must be allowed; empty: nothing.
-	rights() []right
+	rights() ([]right, error)
 	// limits are how many bytes of lines make a batch, and how long fewer wait
 	// for more.
 	limits() (bytes int, wait time.Duration)
@@ -74,9 +74,9 @@ func (f *following) cloudWatch(c *workgroup.CloudWatchLogging, s engine.LogSourc
 	return t
 }
 
-func (t *groupTarget) kind() string    { return t.what }
-func (t *groupTarget) place() string   { return "log group " + t.group }
-func (t *groupTarget) rights() []right { return t.allow }
+func (t *groupTarget) kind() string             { return t.what }
+func (t *groupTarget) place() string            { return "log group " + t.group }
+func (t *groupTarget) rights() ([]right, error) { return t.allow, nil }
 
 // Lines are gathered for a moment only: who follows a log waits for them.
 func (t *groupTarget) limits() (int, time.Duration) { return 512 << 10, 100 * time.Millisecond }
@@ -123,13 +123,13 @@ func (f *following) objects(c *workgroup.S3Logging, s engine.LogSource) target {
 	return t
 }
 
-func (t *objectTarget) kind() string    { return kindS3 }
-func (t *objectTarget) place() string   { return t.dir }
-func (t *objectTarget) rights() []right { return putRight(t.f, t.uri(0)) }
+func (t *objectTarget) kind() string  { return kindS3 }
+func (t *objectTarget) place() string { return t.dir }
 
-// putRight is the right to write an object.
-func putRight(f *following, uri string) []right {
-	return []right{{"s3:PutObject", "arn:" + f.m.cfg.Home.Partition + ":s3:::" + strings.TrimPrefix(uri, "s3://")}}
+// rights are to write the first object; the others are called much the same.
+func (t *objectTarget) rights() ([]right, error) {
+	resource, err := t.f.m.cfg.Objects.Resource(t.uri(0))
+	return []right{{"s3:PutObject", resource}}, err
 }
 
 // uri names the object that begins at an offset of the stream: the names are in
@@ -164,9 +164,9 @@ func (t *objectTarget) put(ctx context.Context, b batch) error {
 
 // allowed asks whether the session's execution role may write to the target.
 func (f *following) allowed(ctx context.Context, to target) error {
-	rights := to.rights()
-	if len(rights) == 0 {
-		return nil
+	rights, err := to.rights()
+	if err != nil || len(rights) == 0 {
+		return err
 	}
 	who, err := f.m.cfg.Role(f.s)
 	if err != nil {

@@ -33,11 +33,24 @@ func (p *parts) wireDelivery() (err error) {
 // logObjects keeps logs in the object store.
 type logObjects struct{ client *object.Client }
 
+// Resource returns what access to an object is decided on.
+func (l logObjects) Resource(uri string) (string, error) {
+	at, err := object.ParseURI(uri)
+	if err != nil {
+		return "", &delivery.RefusedError{Why: notObject, Err: err}
+	}
+	resource, ok := l.client.Resource(at)
+	if !ok {
+		return "", &delivery.RefusedError{Why: notObject}
+	}
+	return resource, nil
+}
+
 // Put writes one object.
 func (l logObjects) Put(ctx context.Context, o delivery.Object) error {
 	to, err := object.ParseURI(o.URI)
 	if err != nil {
-		return &delivery.RefusedError{Why: "it is no location of an object", Err: err}
+		return &delivery.RefusedError{Why: notObject, Err: err}
 	}
 	var encryption object.Encryption
 	if o.KMSKey != "" {

@@ -10,7 +10,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import Spark, wait_for
+from conftest import Server, Spark, wait_for
 
 DEBIAN_AWS = pathlib.Path("/usr/bin/aws")  # version 2, which has "logs tail"
 ROLE = "arn:aws:iam::000000000000:role/glaux-session"
@@ -132,6 +132,18 @@ def test_managed_logs_are_read_by_filter(server, spark):
     assert got[at + 1] == "  at a.stack(Trace.java:1)"
     assert "managed by python" in got
     wait_for("stdout too", 10, lambda: "to stdout" in messages(logs, group, logStreamNamePrefix=spark.id + "/"))
+    spark.run(textwrap.dedent("""
+        from pyspark.sql.functions import udf
+
+        @udf("int")
+        def shout(x):
+            import sys
+            print("from a worker", file=sys.stderr, flush=True)
+            return 1
+
+        spark.range(1).select(shout("id")).collect()
+        """))
+    wait_for("what a Python worker says", 10, lambda: "from a worker" in messages(logs, group, logStreamNames=[stream]))
     with pytest.raises(ClientError):
         logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": int(time.time() * 1000), "message": "x"}])
     assert "MonitoringConfiguration" not in server.client("athena").get_session(SessionId=spark.id)
@@ -247,6 +259,30 @@ def test_logs_survive_kills(own_server):
         got = [m for m in got if m.startswith("line ")]
         assert list(dict.fromkeys(got)) == numbered
         assert len(got) < 500
+
+
+def test_elsewhere_and_down(own_server, tmp_path_factory):
+    """CloudWatch logging that leads to another server, which is away for a while."""
+    there = own_server
+    here = Server(tmp_path_factory.mktemp("here"), "--logs-endpoint", there.url,
+                  "--logs-access-key", there.env["AWS_ACCESS_KEY_ID"], "--logs-secret-key", there.env["AWS_SECRET_ACCESS_KEY"]).start()
+    try:
+        s = Spark(here, MonitoringConfiguration={"CloudWatchLoggingConfiguration": {"Enabled": True, "LogGroup": "/from/elsewhere"}})
+        s.wait("IDLE")
+        stream = f"{s.id}/{EXECUTOR}/stderr"
+        write(s, "before", "line 0")
+        wait_for("the first lines", 10, lambda: "line 0" in messages(there.client("logs"), "/from/elsewhere", logStreamNames=[stream]))
+        there.kill(signal.SIGTERM)
+        write(s, "while it is away", *(f"line {i}" for i in range(1, 50)))
+        # The other targets do not wait.
+        wait_for("the managed logs", 10, lambda: "line 49" in messages(here.client("logs"), "/glaux/managed/spark", logStreamNames=[stream]))
+        there.start()
+        s.end()
+        got = [m for m in messages(there.client("logs"), "/from/elsewhere", logStreamNames=[stream]) if m.startswith("line ")]
+        assert got == [f"line {i}" for i in range(50)]
+        assert messages(here.client("logs"), "/from/elsewhere") == []
+    finally:
+        assert here.stop().returncode == 0
 
 
 def test_tail_follows_the_drivers_stderr(server):

@@ -224,3 +224,32 @@ func logIsBounded(b *bench) {
 		b.Errorf("%d bytes are kept", at-trimmed.First)
 	}
 }
+
+// slowLogReader reads nothing until more was written than is kept and than lies
+// on the way to it.
+func slowLogReader(b *bench) {
+	spec := b.spec()
+	spec.MaxLog = 64 << 10
+	r := b.launch(spec)
+	b.check(r.Ready(b.ctx), "Ready")
+	in, err := b.logger(r).Log(b.ctx, engine.LogStdout, 0)
+	b.check(err, "Log")
+	defer in.Close()
+	var code []string
+	for i := range 3000 {
+		code = append(code, b.d.Print(fmt.Sprintf("line %d %s", i, strings.Repeat("x", 200))))
+	}
+	for range 3 {
+		b.result(r, b.run(r, code...), engine.Succeeded)
+	}
+	read, err := io.Copy(io.Discard, in)
+	trimmed, ok := errors.AsType[*engine.TrimmedError](err)
+	if !ok || trimmed.First <= read {
+		b.Fatalf("a reader that was too slow read %d bytes, then: %v, want a *TrimmedError beyond them", read, err)
+	}
+	rest, err := b.logger(r).Log(b.ctx, engine.LogStdout, trimmed.First)
+	b.check(err, "Log of what is kept")
+	defer rest.Close()
+	b.result(r, b.run(r, b.d.Print("end")), engine.Succeeded)
+	b.awaitLine(rest, trimmed.First, "end")
+}

@@ -62,6 +62,7 @@ func Test(t *testing.T, newSubject func(t *testing.T) Subject) {
 		{"LogIsFollowed", logIsFollowed},
 		{"LogOutlivesTheDriver", logOutlivesTheDriver},
 		{"LogIsBounded", logIsBounded},
+		{"SlowLogReader", slowLogReader},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
