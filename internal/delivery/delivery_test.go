@@ -8,9 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -715,12 +717,21 @@ func TestEventLogsAreCopiedOnceTheyAreComplete(t *testing.T) {
 		mustRename(t, w.history+"/s1/app.inprogress", w.history+"/s1/app")
 		mustWrite(t, w.history+"/s1/app", "{\"Event\":1}\n{\"x\":\"a secret of the session\"}\n{\"last\":true}")
 		mustWrite(t, w.history+"/s1/.app.crc", "x")
-		mustWrite(t, w.history+"/s1/roll/events_1_app.zstd", "packed")
+		mustWrite(t, w.history+"/s1/roll/events_1_app", "rolled\n")
+		mustWrite(t, w.history+"/elsewhere", "not the session's")
+		for _, err := range []error{
+			os.Symlink("../elsewhere", w.history+"/s1/link"), os.Symlink("..", w.history+"/s1/dir"),
+			os.Link(w.history+"/elsewhere", w.history+"/s1/hard"), syscall.Mkfifo(w.history+"/s1/fifo", 0o600),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 		w.machine.Crash("s1", engine.Exit{})
 		if err := s.Settle(t.Context(), "s1"); err != nil {
 			t.Fatal(err)
 		}
-		want(t, w.objects.names(), "s3://logs/here/s1/eventlog/app", "s3://logs/here/s1/eventlog/roll/events_1_app.zstd")
+		want(t, w.objects.names(), "s3://logs/here/s1/eventlog/app", "s3://logs/here/s1/eventlog/roll/events_1_app")
 		if got := w.objects.have["s3://logs/here/s1/eventlog/app"]; got != "{\"Event\":1}\n{\"x\":\"[hidden]\"}\n{\"last\":true}" {
 			t.Errorf("event log is %q", got)
 		}

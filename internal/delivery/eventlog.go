@@ -8,8 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"glaux/internal/workgroup"
@@ -50,40 +50,47 @@ func (l *eventLane) serve(ctx context.Context) {
 	l.try(ctx, copyAttempt, l.copy)
 }
 
-// copy copies every file that is not there yet.
+// mostEvents is how large an event log may be to be copied: Spark's are written
+// in files of 16 MiB.
+const mostEvents = 256 << 20
+
+// copy copies every file that is not there yet. The directory belongs to the
+// session's user, who may have put anything there: what leads out of it, or is
+// no plain file of its own, is left out.
 func (l *eventLane) copy(ctx context.Context) error {
 	if p, err := l.f.at.get(); err != nil || p.Events {
 		return err
 	}
-	err := filepath.WalkDir(l.from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") { // checksums of Hadoop's file system
-			return err
-		}
-		name, err := filepath.Rel(l.from, path)
-		if err != nil {
-			return err
-		}
-		return l.put(ctx, path, l.to.dir+filepath.ToSlash(name))
-	})
+	root, err := os.OpenRoot(l.from)
+	if err == nil {
+		defer root.Close()
+		err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") { // checksums of Hadoop's file system
+				return err
+			}
+			return l.put(ctx, root, name)
+		})
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a session that ended before Spark had started has none
 		return err
 	}
 	return l.f.at.update(func(p *positionFile) { p.Events = true })
 }
 
-// put copies one file. Text goes through the redactor, line by line.
-func (l *eventLane) put(ctx context.Context, path, uri string) error {
-	in, err := os.Open(path)
+// put copies one file, line by line through the redactor.
+func (l *eventLane) put(ctx context.Context, root *os.Root, name string) error {
+	in, err := root.Open(name)
 	if err != nil {
 		return fmt.Errorf("cannot read an event log: %w", err)
 	}
 	defer in.Close()
-	if packed(path) {
-		info, err := in.Stat()
-		if err != nil {
-			return fmt.Errorf("cannot read an event log: %w", err)
-		}
-		return l.object(ctx, uri, in, info.Size())
+	info, err := in.Stat()
+	if err != nil {
+		return fmt.Errorf("cannot read an event log: %w", err)
+	}
+	if links, ok := info.Sys().(*syscall.Stat_t); !info.Mode().IsRegular() || info.Size() > mostEvents || ok && links.Nlink > 1 {
+		l.log.WarnContext(ctx, "a file among the event logs is not delivered", "file", name, "bytes", info.Size())
+		return nil
 	}
 	out, err := os.CreateTemp(l.f.m.cfg.Dir, ".eventlog-*")
 	if err != nil {
@@ -91,11 +98,14 @@ func (l *eventLane) put(ctx context.Context, path, uri string) error {
 	}
 	defer os.Remove(out.Name())
 	defer out.Close()
-	size, err := l.redact(out, in)
+	size, err := l.redact(out, io.LimitReader(in, mostEvents))
+	if err == nil {
+		_, err = out.Seek(0, io.SeekStart)
+	}
 	if err != nil {
 		return fmt.Errorf("cannot copy an event log: %w", err)
 	}
-	return l.object(ctx, uri, out, size)
+	return l.f.m.cfg.Objects.Put(ctx, Object{URI: l.to.dir + name, ContentType: "application/json", Size: size, Body: out, KMSKey: l.to.kmsKey})
 }
 
 func (l *eventLane) redact(to io.Writer, from io.Reader) (int64, error) {
@@ -112,20 +122,4 @@ func (l *eventLane) redact(to io.Writer, from io.Reader) (int64, error) {
 			return size, err
 		}
 	}
-}
-
-// packed reports whether an event log is compressed, by the name Spark gives it.
-func packed(path string) bool {
-	switch strings.TrimPrefix(filepath.Ext(strings.TrimSuffix(path, ".inprogress")), ".") {
-	case "lz4", "lzf", "snappy", "zstd":
-		return true
-	}
-	return false
-}
-
-func (l *eventLane) object(ctx context.Context, uri string, body io.ReadSeeker, size int64) error {
-	if _, err := body.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("cannot copy an event log: %w", err)
-	}
-	return l.f.m.cfg.Objects.Put(ctx, Object{URI: uri, ContentType: "application/json", Size: size, Body: body, KMSKey: l.to.kmsKey})
 }

@@ -24,7 +24,7 @@ func (p *parts) wireDelivery() (err error) {
 		},
 		Secrets:   func(k session.Key) []string { return p.authority.ExecutorSecrets(string(k)) },
 		Tokens:    p.authority.TokenBeginnings(),
-		EventLogs: func(k session.Key) string { return filepath.Join(s.place.data, "history", string(k)) },
+		EventLogs: func(k session.Key) string { return filepath.Join(s.place.history(), string(k)) },
 		Every:     s.cfg.Logs.S3Every, Keep: s.cfg.Logs.Keep,
 	})
 	return err

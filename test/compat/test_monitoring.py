@@ -209,6 +209,9 @@ def test_all_three_targets(server, s3, place):
     in_s3 = [m for m in lines(s3, place, below + "stderr/") if m.startswith("line ")]
     assert in_s3[-1999:] == numbered[1:] and "line 0" in in_s3 and len(in_s3) == 2000  # the JVM's are in order
     assert "only stdout" in lines(s3, place, below + "stdout/")
+    events = [o["Key"] for o in s3.list_objects_v2(Bucket=place, Prefix=f"of/{s.id}/eventlog/")["Contents"]]
+    text = b"".join(s3.get_object(Bucket=place, Key=k)["Body"].read() for k in events)
+    assert b"SparkListenerApplicationEnd" in text, events
     # With S3 logging on, what the processes write goes there instead of into managed logging, as on AWS.
     assert messages(logs, "/glaux/managed/three", logStreamNamePrefix=s.id) == []
     assert messages(logs, "/aws-athena/three") == []
