@@ -79,6 +79,7 @@ step "fuzzing" fuzz
 if [ -d runtime/python/tests ]; then
   python "runner" "$VENV/bin/pytest" -q runtime/python/tests
 fi
+step "network tools" bash test/debian.sh iproute2 # a network of their own for tests of port 443
 step "AWS CLI v2" bash test/debian.sh awscli # it alone has "logs tail"
 tests "wire" -count=1 ./test/wire/...
 tests "Go SDK" -count=1 -timeout 10m ./test/compat/...

@@ -220,14 +220,17 @@ class Spark:
         wait_for("session has ended", 60, lambda: self.status()["State"] in ("TERMINATED", "FAILED"))
 
 
+def spark_python():
+    """The Python of the Spark runtime, which has the released pyspark with Spark Connect."""
+    return json.loads((RUNTIME / "runtime.json").read_text())["python"]
+
+
 class Remote:
     """Spark Connect of one session, as the released pyspark of the runtime's own Python sees it.
 
     Code runs in a process of its own, with nothing of the server's but what
     "glaux env" says. It finds spark, which is connected.
     """
-
-    python = property(lambda self: json.loads((RUNTIME / "runtime.json").read_text())["python"])
 
     def __init__(self, server, session, **client):
         self.server = server
@@ -248,8 +251,8 @@ class Remote:
         script = "from pyspark.sql import SparkSession\n"
         script += f"spark = SparkSession.builder.remote({url or self.url()!r}).getOrCreate()\n" + textwrap.dedent(code)
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GRPC_", "SPARK_"))}
-        return subprocess.Popen([self.python, "-u", "-c", script], env={**clean, **self.server.env, **(env or {})},
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.server.tmp)
+        return subprocess.Popen([spark_python(), "-u", "-c", script], env={**clean, **self.server.env, **(env or {})},
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.server.tmp)
 
     def finish(self, process, timeout=120, check=True):
         """Wait for what start returned; its output that was not read yet, and its errors."""
