@@ -90,7 +90,7 @@ func (r *recorder) record(t *testing.T, c *grpc.ClientConn, method string, in []
 		t.Fatal(err)
 	}
 	for _, m := range in {
-		if err := s.SendMsg(&m); err != nil {
+		if err := s.SendMsg(&m); err != nil && !errors.Is(err, io.EOF) { // it was answered already
 			t.Fatal(err)
 		}
 	}
