@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -110,9 +111,10 @@ func (k *dataKey) executorKeyID(sessionKey string, slot int64) string {
 	return temporary + base32.StdEncoding.EncodeToString(sum[:10])
 }
 
-// ExecutorSecrets returns what a session's driver has been given, or will be in
-// the next moment, and nobody else must see: its agent token and the secret
-// keys of all credentials that may still be good.
+// ExecutorSecrets returns what nobody who reads a session's logs must see: what
+// its driver has been given, or will be in the next moment, which are its agent
+// token and the secret keys of all credentials that may still be good, and the
+// account's long-lived secret keys. The order is always the same.
 func (a *Authority) ExecutorSecrets(sessionKey string) []string {
 	var out []string
 	now := time.Now()
@@ -123,6 +125,9 @@ func (a *Authority) ExecutorSecrets(sessionKey string) []string {
 		for slot := first; slot <= last; slot++ {
 			out = append(out, k.secret(k.executorKeyID(sessionKey, slot)))
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(a.users)) {
+		out = append(out, a.users[id].secret)
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -315,6 +316,36 @@ func BenchmarkAuthenticate(b *testing.B) {
 	for b.Loop() {
 		if _, err := a.Authenticate(r, []byte("hello"), "athena"); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestSecretsOfASessionAreKnown(t *testing.T) {
+	t.Parallel()
+	a, err := Open(t.Context(), Config{Dir: t.TempDir(), Home: ident.Home{Partition: "aws", Region: "us-east-1", Account: "000000000000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := a.ExecutorCredentials("k1", Executor{SessionID: "s1", Workgroup: "w", RoleARN: a.Home().Role("r")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := a.ExecutorSecrets("k1")
+	for what, secret := range map[string]string{"agent token": a.AgentToken("k1"), "secret key": c.SecretAccessKey, "root's": a.Root().SecretAccessKey} {
+		if !slices.Contains(known, secret) {
+			t.Errorf("the %s is not among the secrets", what)
+		}
+	}
+	if slices.Contains(a.ExecutorSecrets("k2"), c.SecretAccessKey) {
+		t.Error("two sessions have the same secret key")
+	}
+	token, _, err := a.ConnectToken(Caller{Account: a.Home().Account, ARN: "x"}, "k1", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{c.SessionToken, token} {
+		if !slices.ContainsFunc(a.TokenBeginnings(), func(b string) bool { return strings.HasPrefix(text, b) }) {
+			t.Errorf("no token begins like %q", text[:8])
 		}
 	}
 }

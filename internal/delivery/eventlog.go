@@ -63,7 +63,7 @@ func (l *eventLane) copy(ctx context.Context) error {
 	}
 	root, err := os.OpenRoot(l.from)
 	if err == nil {
-		defer root.Close()
+		defer func() { _ = root.Close() }() // only read
 		err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") { // checksums of Hadoop's file system
 				return err

@@ -101,6 +101,37 @@ func TestTimesDoNotGoBack(t *testing.T) {
 	}
 }
 
+// FuzzGatherer checks that lines do not depend on how a stream is cut into
+// pieces, and that going on where a batch ends loses nothing.
+func FuzzGatherer(f *testing.F) {
+	f.Add([]byte("1764000000123 jL one\n1764000000123 pP par\n1764000000124 jL two\n1764000000125 pL t\nrest"), 3)
+	f.Add([]byte("\n\n1 jL \n-1 xP\n"), 1)
+	f.Fuzz(func(t *testing.T, stream []byte, size int) {
+		size = max(1, size)
+		gather := func(size int) (batch, int64) {
+			g := newGatherer(0, func(s string) string { return s })
+			for at := 0; at < len(stream); at += size {
+				g.add(stream[at:min(at+size, len(stream))])
+				if g.b.next > g.at || g.at > int64(len(stream)) {
+					t.Fatalf("goes on at %d of %d", g.b.next, g.at)
+				}
+			}
+			g.finish()
+			return g.take(), g.at
+		}
+		whole, end := gather(len(stream) + 1)
+		cut, cutEnd := gather(min(size, len(stream)+1))
+		if end != int64(len(stream)) || end != cutEnd || whole.next != end || len(whole.lines) != len(cut.lines) {
+			t.Fatalf("%d lines to %d, in pieces %d lines to %d", len(whole.lines), end, len(cut.lines), cutEnd)
+		}
+		for i := range whole.lines {
+			if whole.lines[i].text != cut.lines[i].text {
+				t.Fatalf("line %d is %q, in pieces %q", i, whole.lines[i].text, cut.lines[i].text)
+			}
+		}
+	})
+}
+
 func BenchmarkRedactor(b *testing.B) {
 	r := newRedactor([]string{"AQABCD"})
 	now := []string{"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "0123456789abcdefgh"}

@@ -229,6 +229,36 @@ def test_missing_bucket_is_told(server, s3):
     assert any("s3://not-there/logs" in m and "bucket does not exist" in m for m in told), told
 
 
+def test_roles_own_rules_hold_for_its_logs(tmp_path):
+    """A role that may write results, but not logs."""
+    rules = tmp_path / "glaux.yaml"
+    rules.write_text(textwrap.dedent("""
+        roles:
+          - name: quiet
+            allow:
+              - actions: ["athena:*"]
+              - actions: ["s3:*"]
+                resources: ["arn:aws:s3:::glaux-000000000000", "arn:aws:s3:::glaux-000000000000/*"]
+        """))
+    server = Server(tmp_path, "--config", rules).start()
+    try:
+        server.client("s3").create_bucket(Bucket="not-for-you")
+        s = Spark(server, ExecutionRole="arn:aws:iam::000000000000:role/quiet", MonitoringConfiguration={
+            "S3LoggingConfiguration": {"Enabled": True, "LogLocation": "s3://not-for-you/x"},
+            "CloudWatchLoggingConfiguration": {"Enabled": True, "LogGroup": "/not/for/you"}})
+        s.wait("IDLE")
+        write(s, "one", "two")
+        s.end()
+        logs = server.client("logs")
+        told = messages(logs, "/glaux/managed/spark", logStreamNames=[s.id + "/delivery"])
+        for place in ("s3://not-for-you/x", "/not/for/you"):
+            assert any(place in m and "role may not write" in m for m in told), told
+        assert server.client("s3").list_objects_v2(Bucket="not-for-you")["KeyCount"] == 0
+        assert logs.describe_log_groups(logGroupNamePrefix="/not")["logGroups"] == []
+    finally:
+        assert server.stop().returncode == 0
+
+
 def test_logs_survive_kills(own_server):
     """kill -9 in the middle: everything arrives, in order; only what was under way may come twice."""
     s3 = own_server.client("s3")
