@@ -203,8 +203,10 @@ type world struct {
 	objects        *objects
 	access         *decider
 	dir, history   string
-	secrets        []string
-	changed        func(*delivery.Config)
+
+	mu      sync.Mutex
+	secrets []string // guarded by mu
+	changed func(*delivery.Config)
 }
 
 func newWorld(t *testing.T) *world {
@@ -227,7 +229,11 @@ func (w *world) serve(t *testing.T) *server {
 		Role: func(s session.Session) (access.Caller, error) {
 			return access.Caller{Account: home.Account, ARN: "role of " + s.ID}, nil
 		},
-		Secrets:   func(session.Key) []string { return w.secrets },
+		Secrets: func(session.Key) []string {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return slices.Clone(w.secrets)
+		},
 		EventLogs: func(k session.Key) string { return w.history + "/" + string(k) },
 		Log:       slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
@@ -696,7 +702,9 @@ func TestSecretsAreHidden(t *testing.T) {
 		s.Attend(made, d)
 		sleep(time.Second)
 		w.machine.WriteLog("s1", engine.LogStderr, "connect with secret of s1 for connect, please", "it is a secret of the session", "nothing here")
+		w.mu.Lock()
 		w.secrets = append(w.secrets, "a later secret")
+		w.mu.Unlock()
 		sleep(time.Second)
 		w.machine.WriteLog("s1", engine.LogStderr, "psst: a later secret")
 		sleep(time.Second)
