@@ -265,6 +265,9 @@ func (c *Config) Complete(getenv func(string) string) error {
 	c.Logs.RetentionDays, c.Logs.MaxBytes = cmp.Or(c.Logs.RetentionDays, 30), cmp.Or(c.Logs.MaxBytes, 4<<30)
 	c.Logs.MaxDriver, c.Logs.S3Every = cmp.Or(c.Logs.MaxDriver, 128<<20), cmp.Or(c.Logs.S3Every, time.Minute)
 	c.Logs.Flush, c.Logs.Keep = cmp.Or(c.Logs.Flush, 30*time.Second), cmp.Or(c.Logs.Keep, 24*time.Hour)
+	c.History.Retention, c.History.MaxBytes = cmp.Or(c.History.Retention, 720*time.Hour), cmp.Or(c.History.MaxBytes, 4<<30)
+	c.History.Heap, c.History.Idle = cmp.Or(c.History.Heap, 512), cmp.Or(c.History.Idle, 10*time.Minute)
+	c.UI.Visit = cmp.Or(c.UI.Visit, 8*time.Hour)
 	c.S3.Region, c.Logs.Region = cmp.Or(c.S3.Region, c.Region), cmp.Or(c.Logs.Region, c.Region)
 	return nil
 }

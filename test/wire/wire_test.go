@@ -172,6 +172,9 @@ var volatile = []struct {
 }{
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
 	{regexp.MustCompile(`"(CreationTime|StartDateTime|EndDateTime|LastModifiedDateTime)":[0-9.]+`), `"$1":TIME`},
+	{regexp.MustCompile(`"AuthToken":"[A-Za-z0-9_-]+"`), `"AuthToken":"TOKEN"`},
+	{regexp.MustCompile(`"AuthTokenExpirationTime":[0-9]+`), `"AuthTokenExpirationTime":TIME`},
+	{regexp.MustCompile(`"https://localhost:[0-9]+"`), `"https://localhost:PORT"`},
 	{regexp.MustCompile(`\b[0-9]{8}T[0-9]{6}Z\b`), "DATE"},
 	{regexp.MustCompile(`\b20[0-9]{6}/`), "DAY/"},
 	{regexp.MustCompile(`\bAKIA[A-Z2-7]{16}\b`), "ROOTKEY"},

@@ -42,7 +42,8 @@ final class ConnectServer {
                 .bossEventLoopGroup(boss)
                 .workerEventLoopGroup(workers)
                 .executor(Executors.newCachedThreadPool(ConnectServer::thread))
-                .maxInboundMessageSize(128 << 20) // Spark's own default of spark.connect.grpc.maxInboundMessageSize
+                // Spark's own default of spark.connect.grpc.maxInboundMessageSize, and room for the identity that the proxy adds.
+                .maxInboundMessageSize((128 << 20) + (64 << 10))
                 .addService(new SparkConnectService(false));
         SparkConnectInterceptorRegistry$.MODULE$.chainInterceptors(builder);
         builder.intercept(new Activity(events));
