@@ -32,7 +32,7 @@ func (j javaInfo) flags() []string {
 		"--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
 		"-Djdk.reflect.useDirectMethodHandle=false",
 		// Small idle drivers: one collector thread, a heap that is given back.
-		"-XX:+UseSerialGC", "-Xms64m", "-XX:MinHeapFreeRatio=5", "-XX:MaxHeapFreeRatio=15",
+		"-XX:+UseSerialGC", "-Xms96m", "-XX:MinHeapFreeRatio=5", "-XX:MaxHeapFreeRatio=15",
 		// Map the archive at its own address: sessions share its pages.
 		"-XX:+UnlockDiagnosticVMOptions", "-XX:ArchiveRelocationMode=0",
 		// The optimising compiler waits ten times longer: a session's first minute is mostly code that runs a few

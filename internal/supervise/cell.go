@@ -63,8 +63,40 @@ func (s *Supervisor) runCell(id, code string) (shim.Code, string) {
 	return "", ""
 }
 
+// endWithin bounds the wait for a JVM that is on its way out.
+const endWithin = 5 * time.Second
+
+// jvmEnds says whether the JVM has ended or is about to, and waits until it has.
+func (s *Supervisor) jvmEnds() bool {
+	s.mu.Lock()
+	ch := s.jvm.process()
+	s.mu.Unlock()
+	if ch == nil {
+		return false
+	}
+	select {
+	case <-ch.done:
+		return true
+	default:
+	}
+	if !exiting(ch.pid) {
+		return false
+	}
+	timer := time.NewTimer(endWithin)
+	defer timer.Stop()
+	select {
+	case <-ch.done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
 // done handles the runner's word that a cell has ended.
 func (s *Supervisor) done(p *python, e *event) {
+	if !e.OK && !e.Interrupted && s.jvmEnds() {
+		return // it saw its gateway break: the cell is lost with the JVM, whose end says why
+	}
 	s.mu.Lock()
 	c := s.running
 	if c == nil || c.id != e.ID || c.ending {

@@ -26,6 +26,12 @@ func startOf(pid int) (start uint64, zombie bool, err error) {
 	return uint64(t.Sec)*1e6 + uint64(t.Usec), k.Proc.P_stat == zombieState, nil
 }
 
+// exiting says whether a process is no more but for its status.
+func exiting(pid int) bool {
+	_, zombie, err := startOf(pid)
+	return err != nil || zombie
+}
+
 func bootID() (string, error) { return unix.Sysctl("kern.bootsessionuuid") }
 
 // adoptOrphans has no counterpart here.

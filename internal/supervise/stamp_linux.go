@@ -18,6 +18,7 @@ import (
 type proc struct {
 	pid, parent, group int
 	state              byte
+	exiting            bool   // also while only some of its threads are gone
 	start              uint64 // clock ticks since boot
 }
 
@@ -39,6 +40,9 @@ func readProc(pid int) (proc, error) {
 		return proc{}, fmt.Errorf("cannot parse /proc/%d/stat", pid)
 	}
 	p := proc{pid: pid, state: f[0][0]}
+	flags, _ := strconv.ParseUint(f[6], 10, 64)
+	const pfExiting = 4
+	p.exiting = flags&pfExiting != 0
 	p.parent, _ = strconv.Atoi(f[1])
 	p.group, _ = strconv.Atoi(f[2])
 	p.start, err = strconv.ParseUint(f[19], 10, 64)
@@ -48,6 +52,13 @@ func readProc(pid int) (proc, error) {
 func startOf(pid int) (start uint64, zombie bool, err error) {
 	p, err := readProc(pid)
 	return p.start, p.state == 'Z' || p.state == 'X', err
+}
+
+// exiting says whether a process is on its way out, which others may notice
+// before it can be reaped.
+func exiting(pid int) bool {
+	p, err := readProc(pid)
+	return err != nil || p.exiting || p.state == 'Z' || p.state == 'X'
 }
 
 func bootID() (string, error) {

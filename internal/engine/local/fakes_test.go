@@ -243,7 +243,8 @@ func fakePython() int {
 
 // run plays one cell. Besides the suite's language it knows lines that try
 // out what a real cell could do: "env NAME", "id", "touch PATH", "read PATH",
-// "list DIR", "status FIELD", "orphan", "dial ADDRESS", "unix SOCKET".
+// "list DIR", "status FIELD", "orphan", "dial ADDRESS", "unix SOCKET",
+// "kill PID" (and see it gone).
 func (r *fakeRunner) run(id, code string, stop chan struct{}) {
 	var script []string
 	for line := range strings.Lines(code) {
@@ -348,6 +349,16 @@ func (r *fakeRunner) special(line string) bool {
 			pid = err.Error()
 		}
 		fmt.Println(pid)
+	case "kill":
+		pid := 0
+		fmt.Sscan(rest, &pid)
+		syscall.Kill(pid, syscall.SIGKILL)
+		for tick := time.NewTicker(time.Millisecond); syscall.Kill(pid, 0) == nil; <-tick.C {
+			b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			if strings.Contains(string(b), ") Z ") {
+				break
+			}
+		}
 	case "unix":
 		c, err := net.Dial("unix", rest)
 		if err == nil {

@@ -303,6 +303,22 @@ func TestCrashIsNoticed(t *testing.T) {
 	}
 }
 
+// TestCellThatFailsByTheJVMsEndIsLost plays a Python that sees its gateway
+// break, and says so, before the JVM's end is known.
+func TestCellThatFailsByTheJVMsEndIsLost(t *testing.T) {
+	t.Parallel()
+	for range 3 {
+		v := ready(t, newWorld(t), testSpec())
+		id := v.run(fmt.Sprintf("kill %d", v.state().JVM.PID), "raise Py4JError the gateway is gone")
+		if r, err := v.d.Result(v.ctx, id); err != nil || r.Outcome != engine.Lost || r.Error != nil {
+			t.Errorf("result is %+v, %v, want lost", r, err)
+		}
+		if e, err := v.d.Wait(v.ctx); err != nil || e.Process != "java" || e.Signal != int(syscall.SIGKILL) {
+			t.Errorf("exit is %+v, %v, want java killed", e, err)
+		}
+	}
+}
+
 func TestExitSaysOutOfMemoryAndLastLines(t *testing.T) {
 	t.Parallel()
 	spec := testSpec()

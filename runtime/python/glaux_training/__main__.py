@@ -40,7 +40,7 @@ def _work(runtime: dict, session: Session) -> None:
         done = session.run(cell, "training-%d" % number)[-1]
         if done["ok"] == (number in work.FAILING):
             raise SystemExit("cell %d: %s" % (number, "\n".join(done.get("error", {}).get("traceback", ["did not fail"]))))
-    env = {**os.environ, "GLAUX_CONNECT_SOCKET": session.socket, "GLAUX_CONNECT_SECRET": session.secret}
+    env = {**os.environ, "GLAUX_CLIENT_SOCKET": session.socket, "GLAUX_CLIENT_SECRET": session.secret}
     subprocess.run([runtime["python"], os.path.join(os.path.dirname(__file__), "connect.py")], env=env, check=True, timeout=300, stdout=subprocess.DEVNULL)
 
 

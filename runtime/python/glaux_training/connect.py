@@ -1,4 +1,4 @@
-"""A Spark Connect client on a session's Unix socket, given by GLAUX_CONNECT_SOCKET and GLAUX_CONNECT_SECRET."""
+"""A Spark Connect client on a session's Unix socket, given by GLAUX_CLIENT_SOCKET and GLAUX_CLIENT_SECRET."""
 
 import os
 import sys
@@ -36,6 +36,6 @@ def main(path: str, secret: str) -> None:
 
 
 if __name__ == "__main__":
-    main(os.environ["GLAUX_CONNECT_SOCKET"], os.environ["GLAUX_CONNECT_SECRET"])
+    main(os.environ["GLAUX_CLIENT_SOCKET"], os.environ["GLAUX_CLIENT_SECRET"])
     sys.stdout.flush()
     os._exit(0)  # a gRPC channel may hang at interpreter exit

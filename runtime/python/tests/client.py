@@ -15,7 +15,7 @@ class Client:
 
     def __init__(self, session, python: str):
         path = os.path.dirname(os.path.dirname(glaux_training.__file__))
-        env = {**os.environ, "GLAUX_CONNECT_SOCKET": session.socket, "GLAUX_CONNECT_SECRET": session.secret, "PYTHONPATH": path}
+        env = {**os.environ, "GLAUX_CLIENT_SOCKET": session.socket, "GLAUX_CLIENT_SECRET": session.secret, "PYTHONPATH": path}
         self.process = subprocess.Popen([python, __file__], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def send(self, code: str) -> None:
@@ -58,7 +58,7 @@ def main() -> None:
     from glaux_training.connect import Socket
     from pyspark.sql.connect.session import SparkSession
 
-    names = {"spark": SparkSession(connection=Socket(os.environ["GLAUX_CONNECT_SOCKET"], os.environ["GLAUX_CONNECT_SECRET"]))}
+    names = {"spark": SparkSession(connection=Socket(os.environ["GLAUX_CLIENT_SOCKET"], os.environ["GLAUX_CLIENT_SECRET"]))}
     out, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         try:

@@ -123,6 +123,25 @@ def test_clients_work_is_not_the_cells(session, client):
     assert len(operations(session)) >= before
 
 
+def test_workers_of_streams_call_back(session, client, tmp_path):
+    client.do("at = %r\nspark.range(3).write.json(at + '/in')" % str(tmp_path))
+    client.do("""
+def each(batch, number):
+    batch.selectExpr("id + 1 as n").write.mode("append").json(at + "/out")
+q = spark.readStream.schema("id long").json(at + "/in").writeStream.foreachBatch(each).option("checkpointLocation", at + "/c").trigger(availableNow=True).start()
+""")
+    assert client.do("q.awaitTermination(60)") is True
+    assert client.do("sorted(r.n for r in spark.read.json(at + '/out').collect())") == [1, 2, 3]
+    at_rest(session)
+
+
+def test_secrets_are_not_left_to_user_code(session, client):
+    look = "[k for k in os.environ if k.startswith('GLAUX_') and 'SECRET' in k]"
+    client.do("import os\nfrom pyspark.sql.connect.functions import udf\ndef look(v): return str(%s)" % look)
+    assert client.do("spark.range(1).select(udf(look, 'string')('id')).collect()") == [["[]"]]
+    session.must("import os\nassert not %s" % look)
+
+
 def test_no_port_of_the_driver_speaks_connect(session):
     if sys.platform != "linux":
         return

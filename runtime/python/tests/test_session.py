@@ -131,15 +131,15 @@ def test_progress(session):
 
 
 def test_streams_and_connect_are_not_the_cells(session):
-    env = {**os.environ, "GLAUX_CONNECT_SOCKET": session.socket, "GLAUX_CONNECT_SECRET": session.secret}
+    env = {**os.environ, "GLAUX_CLIENT_SOCKET": session.socket, "GLAUX_CLIENT_SECRET": session.secret}
     client = [training.__file__.replace("__main__", "connect")]
     assert os.stat(session.socket).st_mode & 0o777 == 0o600
     python = value(session, "sys.executable").strip("'")
     good = subprocess.run([python, *client], env=env, capture_output=True, text=True, timeout=120)
     assert good.returncode == 0 and good.stdout.startswith("10\n"), good.stderr
-    bad = subprocess.run([python, *client], env={**env, "GLAUX_CONNECT_SECRET": "wrong"}, capture_output=True, text=True, timeout=120)
+    bad = subprocess.run([python, *client], env={**env, "GLAUX_CLIENT_SECRET": "wrong"}, capture_output=True, text=True, timeout=120)
     assert bad.returncode != 0 and "UNAUTHENTICATED" in bad.stderr
-    none = subprocess.run([python, *client], env={**env, "GLAUX_CONNECT_SECRET": ""}, capture_output=True, text=True, timeout=120)
+    none = subprocess.run([python, *client], env={**env, "GLAUX_CLIENT_SECRET": ""}, capture_output=True, text=True, timeout=120)
     assert none.returncode != 0 and "UNAUTHENTICATED" in none.stderr
 
 
