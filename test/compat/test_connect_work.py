@@ -15,8 +15,8 @@ from conftest import RUNTIME, Spark, wait_for
 def test_python_and_pandas_functions(remote):
     out = remote.run("""
         import pandas
-        from pyspark.sql.functions import udf, pandas_udf, col
-        import os, sys
+        from pyspark.sql.functions import udf, pandas_udf
+        import sys
 
         @udf("string")
         def where(v):
@@ -29,9 +29,9 @@ def test_python_and_pandas_functions(remote):
         df = spark.range(4)
         print([r[0] for r in df.select(where("id")).collect()])
         print([r[0] for r in df.select(half("id")).collect()])
-        print(df.groupBy((col("id") % 2).alias("k")).applyInPandas(
-            lambda g: pandas.DataFrame({"k": [g.k[0]], "n": [g.id.sum()]}) if "k" in g else pandas.DataFrame({"k": [int(g.id[0] % 2)], "n": [g.id.sum()]}),
-            "k long, n long").orderBy("k").collect())
+        df.createOrReplaceTempView("four")
+        print(spark.sql("select id % 2 k, id from four").groupBy("k").applyInPandas(
+            lambda g: pandas.DataFrame({"k": [g.k[0]], "n": [g.id.sum()]}), "k long, n long").orderBy("k").collect())
         print(sorted(r.id for r in df.mapInPandas(lambda it: (b + 1 for b in it), "id long").collect()))
     """).splitlines()
     assert out[0] == "['0 3.11', '1 3.11', '2 3.11', '3 3.11']"
@@ -186,12 +186,29 @@ def test_a_stream(remote, bucket):
         def each(batch, number):
             batch.selectExpr("id * 10 as n").write.mode("append").json(at + "/out")
 
+        from pyspark.sql.streaming import StreamingQueryListener
+        class Listener(StreamingQueryListener):
+            def onQueryStarted(self, event): pass
+            def onQueryProgress(self, event): pass
+            def onQueryIdle(self, event): pass
+            def onQueryTerminated(self, event): self.spark.range(7).write.json(at + "/heard")
+        listener = Listener()
+        spark.streams.addListener(listener)
+
         q = (spark.readStream.schema("id long").json(at + "/in").writeStream.foreachBatch(each)
              .option("checkpointLocation", at + "/checkpoint").trigger(availableNow=True).start())
         print(q.awaitTermination(120))
         print(sorted(r.n for r in spark.read.json(at + "/out").collect()))
-        m = spark.readStream.format("rate").option("rowsPerSecond", 50).load().writeStream.format("memory").queryName("ticks").start()
         import time
+        for _ in range(300):
+            try:
+                heard = spark.read.json(at + "/heard").count()
+                break
+            except Exception:
+                time.sleep(0.1)
+        print(heard)
+        spark.streams.removeListener(listener)
+        m = spark.readStream.format("rate").option("rowsPerSecond", 50).load().writeStream.format("memory").queryName("ticks").start()
         for _ in range(300):
             if spark.table("ticks").count(): break
             time.sleep(0.1)
@@ -199,7 +216,7 @@ def test_a_stream(remote, bucket):
         m.stop()
         print(m.isActive)
     """, timeout=240).splitlines()
-    assert out == ["True", "[0, 10, 20, 30, 40]", "True True", "False"]
+    assert out == ["True", "[0, 10, 20, 30, 40]", "7", "True True", "False"]
 
 
 def test_work_of_a_client_is_the_sessions(server, remote):
