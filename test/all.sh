@@ -81,6 +81,7 @@ if [ -d runtime/python/tests ]; then
 fi
 step "network tools" bash test/debian.sh iproute2 # a network of their own for tests of port 443
 step "AWS CLI v2" bash test/debian.sh awscli # it alone has "logs tail"
+step "browser" bash test/debian.sh chromium
 tests "wire" -count=1 ./test/wire/...
 tests "Go SDK" -count=1 -timeout 10m ./test/compat/...
 python "clients" "$VENV/bin/pytest" -q test/compat

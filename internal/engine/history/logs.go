@@ -27,7 +27,7 @@ func (s *Server) handOver(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // it was only read
 	if info, err := root.Stat("."); err != nil || owner(info) == s.cfg.UID {
 		return err // it is theirs already: the directory itself goes last
 	}
