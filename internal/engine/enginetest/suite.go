@@ -182,6 +182,20 @@ func (b *bench) output(r runner, id engine.CellID, s engine.Stream, offset int64
 	return string(all)
 }
 
+// begun waits for what a running cell prints first.
+func (b *bench) begun(r runner, id engine.CellID, want string) {
+	b.Helper()
+	rd, err := r.Output(b.ctx, id, engine.Stdout, 0)
+	b.check(err, "Output")
+	defer rd.Close()
+	got := make([]byte, len(want))
+	_, err = io.ReadFull(rd, got)
+	b.check(err, "wait for the cell to begin")
+	if string(got) != want {
+		b.Fatalf("the cell begins with %q, want %q", got, want)
+	}
+}
+
 func (b *bench) wantErr(got, want error, what string) {
 	b.Helper()
 	if !errors.Is(got, want) {
@@ -349,6 +363,7 @@ func runIsIdempotentAndExclusive(b *bench) {
 	b.check(r.Run(b.ctx, cell), "Run again")
 	b.wantErr(r.Run(b.ctx, engine.Cell{ID: "other", Code: b.d.Print("x")}), engine.ErrBusy, "Run beside another")
 	b.wantErr(r.Discard(b.ctx, cell.ID), engine.ErrBusy, "Discard of a running cell")
+	b.begun(r, cell.ID, "once\n")
 	b.check(r.Interrupt(b.ctx, cell.ID), "Interrupt")
 	b.result(r, cell.ID, engine.Cancelled)
 	b.check(r.Run(b.ctx, cell), "Run of an ended cell")
@@ -361,7 +376,7 @@ func runIsIdempotentAndExclusive(b *bench) {
 
 func outputIsFollowedLive(b *bench) {
 	r := b.prepared()
-	id := b.run(r, b.d.Print("early"), b.d.Sleep(500*time.Millisecond), b.d.Late("late"))
+	id := b.run(r, b.d.Print("early"), b.d.Sleep(2*time.Second), b.d.Late("late"))
 	rd, err := r.Output(b.ctx, id, engine.Stdout, 0)
 	b.check(err, "Output")
 	defer rd.Close()
@@ -402,11 +417,7 @@ func largeOutputIsCapped(b *bench) {
 func interrupt(b *bench, code string) {
 	r := b.prepared()
 	id := b.run(r, b.d.Print("begun"), code)
-	rd, err := r.Output(b.ctx, id, engine.Stdout, 0)
-	b.check(err, "Output")
-	defer rd.Close()
-	_, err = io.ReadFull(rd, make([]byte, 6))
-	b.check(err, "wait for the cell to begin")
+	b.begun(r, id, "begun\n")
 	asked := time.Now()
 	b.check(r.Interrupt(b.ctx, id), "Interrupt")
 	b.result(r, id, engine.Cancelled)
@@ -429,11 +440,7 @@ func interruptStubborn(b *bench) {
 	}()
 	<-begun
 	id := b.run(r, b.d.Print("begun"), b.d.Stubborn())
-	rd, err := r.Output(b.ctx, id, engine.Stdout, 0)
-	b.check(err, "Output")
-	defer rd.Close()
-	_, err = io.ReadFull(rd, make([]byte, 6))
-	b.check(err, "wait for the cell to begin")
+	b.begun(r, id, "begun\n")
 	asked := time.Now()
 	b.check(r.Interrupt(b.ctx, id), "Interrupt")
 	b.result(r, id, engine.Cancelled)
