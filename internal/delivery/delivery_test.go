@@ -716,20 +716,28 @@ func TestEventLogsAreCopiedOnceTheyAreComplete(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t)
 		made, d := w.launch(t, "s1", on())
-		mustWrite(t, w.history+"/s1/app.inprogress", "{}\n")
+		log := w.history + "/s1/eventlog_v2_app/events_1_app"
+		mustWrite(t, log, "{}\n")
+		mustWrite(t, w.history+"/s1/eventlog_v2_app/appstatus_app.inprogress", "")
 		s.Attend(made, d)
 		sleep(10 * time.Minute)
 		if len(w.objects.names()) != 0 {
 			t.Errorf("objects %q of a session that lives", w.objects.names())
 		}
-		mustRename(t, w.history+"/s1/app.inprogress", w.history+"/s1/app")
-		mustWrite(t, w.history+"/s1/app", "{\"Event\":1}\n{\"x\":\"a secret of the session\"}\n{\"last\":true}")
-		mustWrite(t, w.history+"/s1/.app.crc", "x")
-		mustWrite(t, w.history+"/s1/roll/events_1_app", "rolled\n")
+		mustRename(t, w.history+"/s1/eventlog_v2_app/appstatus_app.inprogress", w.history+"/s1/eventlog_v2_app/appstatus_app")
+		long := strings.Repeat("x", 5<<20)
+		mustWrite(t, log, "{\"Event\":1}\n{\"x\":\"a secret of the session\"}\n"+long+"\n{\"last\":true}")
+		mustWrite(t, w.history+"/s1/eventlog_v2_app/events_2_app", "rolled\n"+long)
+		mustWrite(t, w.history+"/s1/eventlog_v2_app/.events_1_app.crc", "x")
+		mustWrite(t, w.history+"/s1/eventlog_v2_app/other", "not Spark's")
+		mustWrite(t, w.history+"/s1/events_3_app", "not Spark's")
+		mustWrite(t, w.history+"/s1/eventlog_v2_app/events_4_app", "")
 		mustWrite(t, w.history+"/elsewhere", "not the session's")
 		for _, err := range []error{
-			os.Symlink("../elsewhere", w.history+"/s1/link"), os.Symlink("..", w.history+"/s1/dir"),
-			os.Link(w.history+"/elsewhere", w.history+"/s1/hard"), syscall.Mkfifo(w.history+"/s1/fifo", 0o600),
+			os.Symlink("../../elsewhere", w.history+"/s1/eventlog_v2_app/events_5_app"), os.Symlink("..", w.history+"/s1/eventlog_v2_dir"),
+			os.Link(w.history+"/elsewhere", w.history+"/s1/eventlog_v2_app/events_6_app"),
+			syscall.Mkfifo(w.history+"/s1/eventlog_v2_app/events_7_app", 0o600),
+			os.Truncate(w.history+"/s1/eventlog_v2_app/events_4_app", 1<<40), // nothing of it is on the disk
 		} {
 			if err != nil {
 				t.Fatal(err)
@@ -739,15 +747,45 @@ func TestEventLogsAreCopiedOnceTheyAreComplete(t *testing.T) {
 		if err := s.Settle(t.Context(), "s1"); err != nil {
 			t.Fatal(err)
 		}
-		want(t, w.objects.names(), "s3://logs/here/s1/eventlog/app", "s3://logs/here/s1/eventlog/roll/events_1_app")
-		if got := w.objects.have["s3://logs/here/s1/eventlog/app"]; got != "{\"Event\":1}\n{\"x\":\"[hidden]\"}\n{\"last\":true}" {
-			t.Errorf("event log is %q", got)
-		}
+		const to = "s3://logs/here/s1/eventlog/eventlog_v2_app/"
+		want(t, w.objects.names(), to+"appstatus_app", to+"events_1_app", to+"events_2_app")
+		want(t, []string{w.objects.have[to+"events_1_app"], w.objects.have[to+"events_2_app"]}, "{\"Event\":1}\n{\"x\":\"[hidden]\"}\n{\"last\":true}", "rolled\n")
 		w.objects.set(func() { clear(w.objects.have) })
 		again := w.serve(t)
 		again.Attend(made, d)
 		if err := again.Settle(t.Context(), "s1"); err != nil || len(w.objects.names()) != 0 {
 			t.Errorf("copied again: %q, %v", w.objects.names(), err)
+		}
+	})
+}
+
+// TestCopyOfEventLogsEndsWithTheServer has a server go in the middle of a file.
+func TestCopyOfEventLogsEndsWithTheServer(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		asked, hidden := 0, make(chan struct{})
+		w.changed = func(c *delivery.Config) {
+			c.Secrets = func(session.Key) []string {
+				if asked++; asked == 10 {
+					close(hidden)
+				}
+				time.Sleep(2 * time.Second) // stands for text that takes long
+				return nil
+			}
+		}
+		s := w.serve(t)
+		made, d := w.launch(t, "s1", on())
+		mustWrite(t, w.history+"/s1/eventlog_v2_app/events_1_app", strings.Repeat("{}\n", 1<<20))
+		s.Attend(made, d)
+		w.machine.Crash("s1", engine.Exit{})
+		bound, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := s.Flush(bound, "s1"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Flush: %v", err)
+		}
+		<-hidden
+		began := time.Now()
+		if s.stop(); time.Since(began) > 2*time.Second || len(w.objects.names()) != 0 {
+			t.Errorf("the server went after %v, objects %q", time.Since(began), w.objects.names())
 		}
 	})
 }
