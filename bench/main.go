@@ -42,7 +42,7 @@ func main() {
 	flag.StringVar(&o.moto, "moto", "", "moto_server to compare request rates with")
 	flag.IntVar(&o.runs, "runs", 5, "repetitions of starts")
 	flag.DurationVar(&o.load, "load", 5*time.Second, "duration of each load row")
-	flag.StringVar(&o.only, "only", "", "measure only this group: start, session, calculation, requests, logs")
+	flag.StringVar(&o.only, "only", "", "measure only this group: start, session, calculation, requests, logs, connect")
 	flag.Parse()
 	installed, err := install.Load(o.runtime)
 	if err != nil {
@@ -67,6 +67,7 @@ func run(ctx context.Context, o options, w io.Writer) error {
 		{"calculation", measureCalculation},
 		{"requests", measureRequests},
 		{"logs", measureLogs},
+		{"connect", measureConnect},
 	}
 	var rows []row
 	for _, g := range groups {

@@ -29,7 +29,7 @@ type server struct {
 }
 
 // startServer starts the binary over the data directory and waits for its ready file.
-func startServer(ctx context.Context, o options, dir string) (*server, error) {
+func startServer(ctx context.Context, o options, dir string, args ...string) (*server, error) {
 	ready := filepath.Join(dir, "ready")
 	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -39,7 +39,7 @@ func startServer(ctx context.Context, o options, dir string) (*server, error) {
 		return nil, err
 	}
 	defer logFile.Close()
-	cmd := exec.Command(o.glaux, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--ready-file", ready, "--metrics-listen", "127.0.0.1:0")
+	cmd := exec.Command(o.glaux, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--ready-file", ready, "--metrics-listen", "127.0.0.1:0"}, args...)...)
 	cmd.Env = append(os.Environ(), "GLAUX_RUNTIME_DIR="+o.runtime)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	began := time.Now()
@@ -104,18 +104,21 @@ func (s *server) stopAll() error {
 }
 
 // rss returns the resident memory of the server process in MiB.
-func (s *server) rss() (float64, error) {
+func (s *server) rss() (float64, error) { return s.memory("VmRSS") }
+
+// memory returns one of the sizes in the server's process status, in MiB.
+func (s *server) memory(name string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
 		var kib float64
-		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kib); n == 1 {
+		if n, _ := fmt.Sscanf(line, name+": %f kB", &kib); n == 1 {
 			return kib / 1024, nil
 		}
 	}
-	return 0, errors.New("no VmRSS in the process status")
+	return 0, errors.New("no " + name + " in the process status")
 }
 
 // athena returns an SDK client of the server, without retries.

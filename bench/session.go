@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,11 +46,17 @@ func plainStart(ctx context.Context, o options) (session, count time.Duration, e
 	return session, count, cmd.Wait()
 }
 
-// startSession starts a session and polls until it is IDLE.
-func startSession(ctx context.Context, c *athena.Client) (string, error) {
-	out, err := c.StartSession(ctx, &athena.StartSessionInput{
-		WorkGroup: aws.String("spark"), EngineConfiguration: &types.EngineConfiguration{MaxConcurrentDpus: aws.Int32(2)},
-	})
+// startSession starts a session with the Spark properties, names and values in
+// turn, and polls until it is IDLE.
+func startSession(ctx context.Context, c *athena.Client, properties ...string) (string, error) {
+	config := &types.EngineConfiguration{MaxConcurrentDpus: aws.Int32(2)}
+	for pair := range slices.Chunk(properties, 2) {
+		if config.SparkProperties == nil {
+			config.SparkProperties = map[string]string{}
+		}
+		config.SparkProperties[pair[0]] = pair[1]
+	}
+	out, err := c.StartSession(ctx, &athena.StartSessionInput{WorkGroup: aws.String("spark"), EngineConfiguration: config})
 	if err != nil {
 		return "", err
 	}

@@ -27,6 +27,10 @@ const secretHeader = "X-Glaux-Session-Secret"
 // bytes as HTTP/2 counts them.
 const maxForwarded = 7 << 10
 
+// attempts is how often a call is sent to a driver whose connection turns out to
+// be broken before anything of the call was read.
+const attempts = 3
+
 // verdict is how a call is answered that no driver answers.
 type verdict struct {
 	code Code
@@ -46,7 +50,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, grant access.Grant
 		return (&verdict{ResourceExhausted, "the call's metadata is too long"}).answer(w)
 	}
 	body := newSplicer(r.Body, identity(userOf(grant.Who), grant.Who.ARN))
-	for {
+	for attempt := 1; ; attempt++ {
 		up, v := s.upstream(ctx, key)
 		if v != nil {
 			return v.answer(w)
@@ -60,7 +64,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, grant access.Grant
 		if err == nil {
 			return s.relay(ctx, w, in, body, up, key)
 		}
-		if ctx.Err() == nil && !body.touched.Load() && up.Err() != nil {
+		if attempt < attempts && ctx.Err() == nil && !body.touched.Load() && up.Err() != nil {
 			continue // the connection had broken before; nothing of the call was sent
 		}
 		return s.failure(ctx, body, up, key, err).answer(w)

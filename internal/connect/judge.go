@@ -3,6 +3,7 @@ package connect
 import (
 	"crypto/sha256"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -149,12 +150,15 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (access.Gr
 		why, text = NotAllowed, err.Error()
 	}
 	s.cfg.Meter.Refused(why)
-	if !s.strikes.allow(l.source, time.Now()) {
+	if s.strikes.allow(l.source, time.Now()) {
+		s.cfg.Log.LogAttrs(r.Context(), slog.LevelWarn, "connect call refused", slog.String("reason", string(why)), slog.String("remote", r.RemoteAddr),
+			slog.String("session", grant.Session), slog.String("caller", grant.Who.ARN))
+	} else {
 		w.Header().Set("Connection", "close") // HTTP/2's goodbye, once this is answered
 		text = "too many calls were refused: " + text
 	}
 	fail(w, PermissionDenied, text)
-	return access.Grant{}, false
+	return grant, false
 }
 
 // admitted asks for the token, its session's host, and the caller's policy.
@@ -165,10 +169,10 @@ func (s *Server) admitted(r *http.Request, l *link) (access.Grant, error) {
 	}
 	grant, err := s.judge.judge(token, &l.tokens)
 	if err != nil {
-		return access.Grant{}, err
+		return grant, err
 	}
 	if key, own := sessionHost(r.Host); own && key != grant.Session {
-		return access.Grant{}, ForeignToken
+		return grant, ForeignToken
 	}
 	return grant, nil
 }

@@ -2,13 +2,14 @@
 
 import json
 import os
+import pathlib
 import signal
 import time
 
 import botocore.exceptions
 import pytest
 
-from conftest import Remote, Server, Spark, processes, wait_for
+from conftest import Remote, Server, Spark, processes, spark_python, wait_for
 
 SLOW = """
     from pyspark.sql.functions import udf
@@ -75,6 +76,20 @@ def test_results_errors_and_settings_come_through(remote):
     assert got["version"] == "3.5.6" and got["partitions"] == "3"
     assert got["rows"] == [[0], [2], [4], [6], [8]]
     assert got["error"].startswith("AnalysisException: [UNRESOLVED_COLUMN")
+
+
+def test_every_call_is_as_a_direct_one(remote, server):
+    """Each call recorded straight from the driver's socket and through the proxy, errors and the longest message among them."""
+    remote.run("spark.range(1).count()")  # then it is up
+    spec = json.loads((server.data / "sessions" / remote.session / "spec.json").read_text())
+    env = dict(v.split("=", 1) for v in spec["jvm"]["env"])
+    e = remote.endpoint()
+    out = server.run(spark_python(), pathlib.Path(__file__).with_name("connect_frames.py"), env["GLAUX_CONNECT_SOCKET"],
+                     env["GLAUX_CONNECT_SECRET"], e["EndpointUrl"].removeprefix("https://"), e["AuthToken"],
+                     "arn:aws:iam::000000000000:root", check=False)
+    assert out.returncode == 0 and "DIFFERS" not in out.stdout, out.stdout + out.stderr[-3000:]
+    assert out.stdout.count("same") == 15
+    assert "same    the longest Config StatusCode.OK 1" in out.stdout, out.stdout
 
 
 def test_the_caller_is_the_user_whatever_the_client_claims(remote, server):

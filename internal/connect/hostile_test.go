@@ -1,0 +1,204 @@
+package connect
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"glaux/internal/access"
+)
+
+// frames is an HTTP/2 client that says what no library would.
+type frames struct {
+	*http2.Framer
+	conn    net.Conn
+	encoder *hpack.Encoder
+	block   bytes.Buffer
+}
+
+// newFrames begins HTTP/2 on a connection.
+func newFrames(conn net.Conn) (*frames, error) {
+	f := &frames{Framer: http2.NewFramer(conn, conn), conn: conn}
+	f.encoder = hpack.NewEncoder(&f.block)
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		return nil, err
+	}
+	return f, f.WriteSettings()
+}
+
+// open sends the head of a call.
+func (f *frames) open(stream uint32, token string) error {
+	f.block.Reset()
+	for _, h := range [][2]string{
+		{":method", "POST"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", service + "Config"},
+		{"content-type", "application/grpc"}, {"te", "trailers"}, {"x-aws-proxy-auth", token},
+	} {
+		if err := f.encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
+			return err
+		}
+	}
+	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: f.block.Bytes(), EndHeaders: true})
+}
+
+func (w *world) frames() *frames {
+	w.tb.Helper()
+	conn, err := tls.Dial("tcp", w.address, &tls.Config{RootCAs: w.roots, NextProtos: []string{"h2"}})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	w.tb.Cleanup(func() { conn.Close() })
+	f, err := newFrames(conn)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return f
+}
+
+func TestCallsThatAreResetAtOnceHinderNobody(t *testing.T) {
+	t.Parallel()
+	up := mustBackend(t, results(0))
+	w := mustServe(t, nil)
+	w.sessions.add("k", &driver{b: up})
+	good, token := w.dial(), w.token("k")
+	for name, sent := range map[string]string{"without a good token": "nonsense", "with one": token} {
+		f := w.frames()
+		var reading sync.WaitGroup
+		reading.Go(func() { _, _ = io.Copy(io.Discard, f.conn) }) // until the server has enough, or the test
+		for n := range uint32(20_000) {
+			if f.open(2*n+1, sent) != nil || f.WriteRSTStream(2*n+1, http2.ErrCodeCancel) != nil {
+				break // the server has enough
+			}
+			if n%5000 == 4999 {
+				if _, err := one(t, good, "Config", []byte{}, "x-aws-proxy-auth", token); err != nil {
+					t.Errorf("%s: another client after %d: %v", name, n, err)
+				}
+			}
+		}
+		f.conn.Close()
+		reading.Wait()
+		if _, err := one(t, good, "Config", []byte{}, "x-aws-proxy-auth", token); err != nil {
+			t.Errorf("%s: another client at the end: %v", name, err)
+		}
+	}
+}
+
+func TestCallsOfOneConnectionAreBounded(t *testing.T) {
+	t.Parallel()
+	w := mustServe(t, nil)
+	w.sessions.add("k", &driver{ready: make(chan struct{})}) // its calls wait
+	f, token := w.frames(), w.token("k")
+	for n := range uint32(300) {
+		if err := f.open(2*n+1, token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := 0
+	for refused < 300-256 {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			t.Fatalf("after %d refusals: %v", refused, err)
+		}
+		if r, ok := frame.(*http2.RSTStreamFrame); ok {
+			if r.ErrCode != http2.ErrCodeRefusedStream && r.ErrCode != http2.ErrCodeProtocol {
+				t.Errorf("stream %d is ended with %v", r.StreamID, r.ErrCode)
+			}
+			refused++
+		}
+	}
+}
+
+// pipes is a listener of connections in memory.
+type pipes struct {
+	next   chan net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.next:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestSilentClientIsPinged(t *testing.T) {
+	t.Parallel()
+	keys, err := access.Open(t.Context(), access.Config{Dir: filepath.Join(t.TempDir(), "keys"), Home: home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		cert, roots := mustCertificate(t)
+		f := newSessions()
+		f.add("k", &driver{ready: make(chan struct{})})
+		s := New(Config{
+			Home: home, Sessions: f, Tokens: keys, Access: keys, Meter: &tally{}, Log: slog.New(slog.DiscardHandler), Hold: time.Hour,
+			Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil },
+		})
+		l := &pipes{next: make(chan net.Conn), closed: make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := s.Run(ctx, l); err != nil {
+				t.Error(err)
+			}
+		})
+		near, far := net.Pipe()
+		l.next <- far
+		conn := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"h2"}})
+		client, err := newFrames(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, _, err := keys.ConnectToken(root, "k", time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.open(1, token); err != nil {
+			t.Fatal(err)
+		}
+		began, pinged := time.Now(), false
+		for !pinged {
+			frame, err := client.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p, ok := frame.(*http2.PingFrame); ok && !p.IsAck() {
+				pinged = true
+			}
+		}
+		if d := time.Since(began); d < pingEvery || d > pingEvery+time.Second {
+			t.Errorf("pinged after %v", d)
+		}
+		var reading sync.WaitGroup
+		reading.Go(func() { _, _ = io.Copy(io.Discard, conn) }) // a pipe has no buffer
+		time.Sleep(12 * time.Hour)                              // its machine would answer, it does not
+		if s.admit.meter.(*tally).open != 1 {
+			t.Error("a client that answers no ping was dropped")
+		}
+		cancel()
+		running.Wait()
+		near.Close()
+		reading.Wait()
+	})
+}
