@@ -125,6 +125,16 @@ def test_stop_of_what_ignores_signals(server):
     assert s.status()["StateChangeReason"]
 
 
+def test_a_heap_that_runs_out_says_so(server):
+    s = Spark(server, EngineConfiguration={"MaxConcurrentDpus": 2, "SparkProperties": {"spark.driver.memory": "600m"}})
+    s.wait("IDLE")
+    calc = s.start("a = []\nwhile True: a.append(sc._jvm.java.util.Arrays.copyOf(sc._gateway.new_array(sc._jvm.long, 1), 10000000))")
+    got = s.finish(calc)["Status"]
+    assert got["State"] == "FAILED" and "ran out of memory" in got["StateChangeReason"], got
+    wait_for("session is FAILED", 20, lambda: s.status()["State"] == "FAILED")
+    assert "ran out of memory" in s.status()["StateChangeReason"]
+
+
 def test_progress_moves(spark):
     calc = spark.start("spark.sparkContext.parallelize(range(8), 8).map(lambda x: __import__('time').sleep(0.7)).count()")
     seen = set()
