@@ -106,6 +106,9 @@ func (g *gatherer) line(at time.Time, text string) {
 
 // skip goes on behind a gap in the stream, and says so in the stream.
 func (g *gatherer) skip(to int64) {
+	if g.b.empty() {
+		g.b.from = to // what was delivered from before the gap keeps its name
+	}
 	for w, h := range g.held { // what was held is all there is of its line
 		g.line(time.Time{}, h.text)
 		delete(g.held, w)

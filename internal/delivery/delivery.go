@@ -29,8 +29,8 @@ import (
 // Config is what a Manager stands on. Fields without a default are required.
 type Config struct {
 	Home ident.Home
-	// Dir keeps how far deliveries to S3 have come, a file a session. It is made
-	// when missing.
+	// Dir keeps how far deliveries to S3 have come, a file a session, and nothing
+	// else is there. It is made when missing.
 	Dir string
 	// Managed takes the lines of managed logging, CloudWatch those of CloudWatch
 	// logging; they may be the same.
@@ -40,6 +40,9 @@ type Config struct {
 	// Access decides whether a session's execution role may write where its
 	// monitoring says.
 	Access access.Decider
+	// Exists reports whether there is a session of the key, be it over. How far
+	// its deliveries have come is kept for as long.
+	Exists func(context.Context, session.Key) (bool, error)
 	// Role is a session's execution role as a caller.
 	Role func(session.Session) (access.Caller, error)
 	// Secrets returns what must not appear in the logs of a session, besides the
@@ -130,7 +133,7 @@ func denial(err error) string {
 }
 
 func (c *Config) check() error {
-	if c.Dir == "" || c.Managed == nil || c.CloudWatch == nil || c.Objects == nil || c.Access == nil || c.Role == nil || c.Secrets == nil || c.Log == nil {
+	if c.Dir == "" || c.Managed == nil || c.CloudWatch == nil || c.Objects == nil || c.Access == nil || c.Exists == nil || c.Role == nil || c.Secrets == nil || c.Log == nil {
 		return errors.New("cannot deliver logs: a required part is missing")
 	}
 	return nil

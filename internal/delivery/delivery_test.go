@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -206,13 +207,15 @@ type world struct {
 
 	mu      sync.Mutex
 	secrets []string // guarded by mu
+	deleted map[session.Key]bool
+	fail    error // what asking for a session returns
 	changed func(*delivery.Config)
 }
 
 func newWorld(t *testing.T) *world {
 	return &world{
 		managed: newGroups(), cloud: newGroups(), objects: newObjects(), access: &decider{}, dir: t.TempDir(), history: t.TempDir(),
-		secrets: []string{"a secret of the session"},
+		secrets: []string{"a secret of the session"}, deleted: map[session.Key]bool{},
 	}
 }
 
@@ -226,6 +229,11 @@ func (w *world) serve(t *testing.T) *server {
 	t.Helper()
 	cfg := delivery.Config{
 		Home: home, Dir: w.dir, Managed: w.managed, CloudWatch: w.cloud, Objects: w.objects, Access: w.access,
+		Exists: func(_ context.Context, k session.Key) (bool, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return !w.deleted[k], w.fail
+		},
 		Role: func(s session.Session) (access.Caller, error) {
 			return access.Caller{Account: home.Account, ARN: "role of " + s.ID}, nil
 		},
@@ -589,6 +597,55 @@ func TestWhatTheDriverDroppedIsSaid(t *testing.T) {
 		}
 		if st := s.Stats()[0]; st.Dropped == 0 {
 			t.Errorf("stats are %+v", st)
+		}
+	})
+}
+
+func TestPositionsAreKeptAsLongAsTheSession(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		const dir, day = "s3://logs/here/quiet/SPARK_DRIVER/stderr/", 24 * time.Hour
+		first := w.serve(t)
+		made, d := w.launch(t, "quiet", on(), func(s *engine.Spec) { s.MaxLog = 1 << 10 })
+		first.Attend(made, d)
+		w.machine.WriteLog("quiet", engine.LogStderr, "line 0")
+		sleep(2 * time.Minute)
+		first.stop()
+		file, old := w.dir+"/quiet.json", w.dir+"/.eventlog-1"
+		mustWrite(t, old, "of a server that was killed")
+		age := func() {
+			for _, name := range []string{file, old} {
+				if err := os.Chtimes(name, time.Time{}, time.Now().Add(-9*day)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+		}
+		age()
+		second := w.serve(t) // is told of the session late
+		sleep(3 * time.Hour)
+		if exists(t, old) {
+			t.Error("what a killed server left is there")
+		}
+		w.machine.WriteLog("quiet", engine.LogStderr, numbered("line", 1, 200)...) // the driver drops most
+		second.Attend(made, d)
+		sleep(2 * time.Minute)
+		got := w.objects.lines(t, dir)
+		if got[0] != "line 0" || !strings.HasSuffix(got[1], "dropped before they could be delivered]") || got[len(got)-1] != "line 199" {
+			t.Errorf("S3 has %q", got)
+		}
+		second.stop()
+
+		age()
+		w.fail = errors.New("the store is down")
+		third := w.serve(t)
+		sleep(time.Minute)
+		if third.stop(); !exists(t, file) {
+			t.Error("the position is gone though nobody knows whether the session is")
+		}
+		w.fail, w.deleted["quiet"] = nil, true
+		w.serve(t)
+		sleep(time.Minute)
+		if exists(t, file) {
+			t.Error("the position of a session that is no more is kept")
 		}
 	})
 }

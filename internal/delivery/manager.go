@@ -37,8 +37,8 @@ func New(cfg Config) (*Manager, error) {
 	return &Manager{cfg: cfg, wake: make(chan struct{}, 1), known: map[session.Key]*following{}, sum: newTally()}, nil
 }
 
-// sweepEvery is how often files of sessions that are over are looked for, and
-// staleFile how old those are by then.
+// sweepEvery is how often files of sessions that are no more are looked for,
+// and staleFile how old those are by then.
 const (
 	sweepEvery = time.Hour
 	staleFile  = 48 * time.Hour
@@ -52,7 +52,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer serving.Wait()
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	m.sweep()
+	m.sweep(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -62,7 +62,7 @@ func (m *Manager) Run(ctx context.Context) error {
 				serving.Go(func() { f.serve(ctx) })
 			}
 		case <-sweep.C:
-			m.sweep()
+			m.sweep(ctx)
 		}
 	}
 }
@@ -129,20 +129,31 @@ func (m *Manager) Settle(ctx context.Context, key session.Key) error {
 	return nil
 }
 
-// sweep removes the files of sessions that are over.
-func (m *Manager) sweep() {
+// sweep removes the files of sessions that are no more, and what a server that
+// was killed left behind.
+func (m *Manager) sweep(ctx context.Context) {
 	entries, err := os.ReadDir(m.cfg.Dir)
 	if err != nil {
-		m.cfg.Log.Warn("cannot look for files of old deliveries", "cause", err)
+		m.cfg.Log.WarnContext(ctx, "cannot look for files of old deliveries", "cause", err)
 		return
 	}
 	for _, e := range entries {
 		info, err := e.Info()
-		if err != nil || time.Since(info.ModTime()) < staleFile || m.following(session.Key(strings.TrimSuffix(e.Name(), positionSuffix))) != nil {
+		if err != nil || time.Since(info.ModTime()) < staleFile {
 			continue
 		}
+		if key, ok := strings.CutSuffix(e.Name(), positionSuffix); ok {
+			exists, err := m.cfg.Exists(ctx, session.Key(key))
+			if err != nil {
+				m.cfg.Log.WarnContext(ctx, "cannot ask for the session of an old delivery", "session", key, "cause", err)
+				return
+			}
+			if exists {
+				continue
+			}
+		}
 		if err := os.Remove(filepath.Join(m.cfg.Dir, e.Name())); err != nil {
-			m.cfg.Log.Warn("cannot remove the file of an old delivery", "cause", err)
+			m.cfg.Log.WarnContext(ctx, "cannot remove the file of an old delivery", "cause", err)
 		}
 	}
 }

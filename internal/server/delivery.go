@@ -19,6 +19,13 @@ func (p *parts) wireDelivery() (err error) {
 	p.delivery, err = delivery.New(delivery.Config{
 		Home: p.home, Dir: filepath.Join(s.place.data, "delivery"), Managed: p.logs, CloudWatch: p.cloudWatch,
 		Objects: logObjects{p.storage.client}, Access: p.authority, Log: s.log,
+		Exists: func(ctx context.Context, k session.Key) (bool, error) {
+			_, err := p.sessions.Session(ctx, k)
+			if errors.Is(err, session.ErrNotFound) {
+				return false, nil
+			}
+			return err == nil, err
+		},
 		Role: func(of session.Session) (access.Caller, error) {
 			return p.authority.ExecutorCaller(string(of.Key), executorOf(&of))
 		},
