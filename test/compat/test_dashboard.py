@@ -1,8 +1,10 @@
 """The Spark UI of a session: GetResourceDashboard, the ticket, the live UI, its history."""
 
+import io
 import pathlib
 import re
 import urllib.parse
+import zipfile
 
 import pytest
 import urllib3
@@ -278,6 +280,43 @@ def test_history_of_a_driver_that_was_killed(own_server):
     assert "count at" in b.page("/jobs/")
     app = b.get("/api/v1/applications").json()[0]
     assert not app["attempts"][0]["completed"]
+
+
+LAY = """
+import os, pathlib
+log = next(pathlib.Path(sc.getConf().get("spark.eventLog.dir").removeprefix("file://")).glob("eventlog_v2_*"))
+app = log.name.removeprefix("eventlog_v2_")
+for number, target in {2: "/proc/self/environ", 3: "/etc/passwd", 4: "/proc/self/cmdline"}.items():
+    (log / f"events_{number}_{app}").symlink_to(target)
+os.mkfifo(log / f"events_0_{app}")
+(log / "extra").symlink_to("/etc/passwd")
+with open(log / f"events_7_{app}.zstd", "wb") as endless:
+    endless.truncate(1 << 40)
+(log.parent / "eventlog_v2_stolen").symlink_to("../VICTIM", target_is_directory=True)
+print("laid")
+"""
+
+
+def test_what_a_session_lays_into_its_event_log_is_not_read(own_server):
+    victim, s = Spark(own_server), Spark(own_server)
+    for one in (victim, s):
+        one.wait("IDLE")
+        one.run("print(spark.range(10).count())")
+    assert s.run(LAY.replace("VICTIM", victim.id))[0].strip() == "laid"
+    victim.end()
+    s.end()
+    b = Browser(own_server)
+    b.open(url_of(own_server, s.id))
+    assert "count at" in b.page("/jobs/")
+    app = b.get("/api/v1/applications").json()[0]["id"]
+    with zipfile.ZipFile(io.BytesIO(b.get(f"/api/v1/applications/{app}/logs").data)) as log:
+        files = {n.rsplit("/", 1)[-1]: log.read(n) for n in log.namelist() if not n.endswith("/")}
+    assert set(files) == {f"events_1_{app}", f"appstatus_{app}"} and b"SparkListenerJobEnd" in files[f"events_1_{app}"]
+    environ = pathlib.Path(f"/proc/{history_process(own_server)}/environ").read_bytes()
+    assert b"SPARK_HOME" in environ and b"SECRET" not in environ
+    v = Browser(own_server)
+    v.open(url_of(own_server, victim.id))
+    assert "count at" in v.page("/jobs/"), "nobody is held up"
 
 
 def test_unused_history_ends(tmp_path):

@@ -4,8 +4,9 @@
 // One Java process does that for all sessions. It is started when somebody
 // wants to see one and stopped when nobody has looked for a while. As root it
 // runs as a user of its own in a sandbox, because it reads what the code of
-// sessions wrote. Each UI has a loopback port and knows one session alone; all
-// ask for a secret that is made anew with each process.
+// sessions wrote, and it sees no more of that than clean copies of the logs that
+// it is to show. Each UI has a loopback port and knows one session alone; all
+// ask for a secret that is made anew with each process and told to it alone.
 package history
 
 import (
@@ -36,6 +37,7 @@ type Config struct {
 	// Logs is the directory that holds one directory of event logs per session.
 	Logs string
 	// Work is a private directory for the process; it is emptied at each start.
+	// The copies of the logs it shows are in one beside it, Work-logs.
 	Work string
 	// Shim is the program that becomes the process in its sandbox.
 	Shim string
@@ -76,6 +78,8 @@ type Server struct {
 var (
 	// ErrNone means that nothing is kept of a session that could be shown.
 	ErrNone = errors.New("no Spark event log is kept of the session")
+	// ErrBusy means that others have to be read first: it may be tried again soon.
+	ErrBusy = errors.New("too many event logs of sessions are to be read")
 	// errStopped means that Run has ended.
 	errStopped = errors.New("the history server is being ended")
 )
@@ -152,24 +156,20 @@ func (s *Server) take() bool {
 // Open makes the UI of an ended session reachable. It starts the process if
 // none runs and reads the log if that UI is not open, which takes seconds. The
 // UI stays until done is called, and for a while longer. The error is ErrNone
-// when there is nothing to show, that of ctx, or tells a failure.
+// when there is nothing to show, ErrBusy, that of ctx, or tells a failure.
 func (s *Server) Open(ctx context.Context, key engine.Key) (at Place, done func(), err error) {
-	dir := filepath.Join(s.cfg.Logs, string(key))
-	switch _, err := os.Lstat(dir); {
+	switch _, err := os.Lstat(filepath.Join(s.cfg.Logs, string(key))); {
 	case errors.Is(err, os.ErrNotExist):
 		return Place{}, nil, ErrNone
 	case err != nil:
 		return Place{}, nil, fmt.Errorf("cannot find the event log of session %q: %w", key, err)
-	}
-	if err := s.handOver(dir); err != nil {
-		return Place{}, nil, fmt.Errorf("cannot hand over the event log of session %q: %w", key, err)
 	}
 	for {
 		p, err := s.process(ctx)
 		if err != nil {
 			return Place{}, nil, err
 		}
-		at, done, err := p.show(ctx, key, dir)
+		at, done, err := p.show(ctx, key)
 		if errors.Is(err, errRetired) {
 			continue // it was unused up to this moment; there will be another one
 		}

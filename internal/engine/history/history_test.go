@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// fakeJava speaks the process's side. A file in a session's directory says what
+// fakeJava speaks the process's side. A session's event log says what
 // to do with it: "none", "fail", "exit", "hang", or nothing of these.
 func fakeJava() int {
 	events, err := os.OpenFile("/dev/fd/3", os.O_WRONLY, 0)
@@ -50,6 +50,7 @@ func fakeJava() int {
 		return 5
 	}
 	send(event{Ev: "ready"})
+	secret := ""
 	uis := map[engine.Key]net.Listener{}
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
@@ -62,9 +63,13 @@ func fakeJava() int {
 			delete(uis, c.Key)
 			continue
 		}
-		word, err := os.ReadFile(filepath.Join(c.Dir, "word"))
-		if err != nil {
-			word = []byte("fail")
+		if c.Op == "secret" {
+			secret = c.Secret
+			continue
+		}
+		word := []byte("fail")
+		if files, _ := filepath.Glob(filepath.Join(c.Dir, "eventlog_v2_app", "events_1_app")); len(files) == 1 {
+			word, _ = os.ReadFile(files[0])
 		}
 		switch strings.TrimSpace(string(word)) {
 		case "none":
@@ -80,7 +85,7 @@ func fakeJava() int {
 				return 7
 			}
 			uis[c.Key] = l
-			go http.Serve(l, enginetest.UIHandler(os.Getenv("GLAUX_UI_SECRET")))
+			go http.Serve(l, enginetest.UIHandler(secret))
 			send(event{Ev: "ui", N: c.N, Port: l.Addr().(*net.TCPAddr).Port})
 		}
 	}
@@ -133,11 +138,11 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 // log makes the event log of a session.
 func (w *world) log(key, word string) engine.Key {
 	w.Helper()
-	dir := filepath.Join(w.logs, key)
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	dir := filepath.Join(w.logs, key, "eventlog_v2_app")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		w.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "word"), []byte(word), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "events_1_app"), []byte(word), 0o600); err != nil {
 		w.Fatal(err)
 	}
 	return engine.Key(key)

@@ -27,6 +27,8 @@ const (
 	startWithin = time.Minute     // from the start of the process to its first event
 	endWithin   = 3 * time.Second // from the end of its input to killing it
 	outOfMemory = 3               // Java's status after -XX:+ExitOnOutOfMemoryError
+	readers     = 2               // logs that are read at once; the process has as many threads for them
+	asked       = 64              // logs that wait to be read
 )
 
 // errRetired is returned by show of a process that ends because nobody looks.
@@ -35,26 +37,31 @@ var errRetired = errors.New("the history server ends because nobody looks")
 // process is one Java process.
 type process struct {
 	secret string
-	most   int      // UIs that are kept open
-	in     *os.File // its commands
+	most   int           // UIs that are kept open
+	in     *os.File      // its commands
+	asked  chan *shown   // what is to be read
+	gone   chan struct{} // closed once it is over
 
 	mu      sync.Mutex            // guards what follows
 	up      bool                  // it has begun to serve
 	over    error                 // why it serves no more
 	number  int64                 // of the last command
-	waiting map[int64]*shown      // what was asked for and not answered
+	waiting map[int64]*shown      // what is being read
 	uis     map[engine.Key]*shown // open, or being opened
 	touched time.Time             // when anything was looked at last
+	old     []string              // copies of logs that are not shown any more
 }
 
 // shown is one UI, open or being opened.
 type shown struct {
-	key   engine.Key
-	ready chan struct{} // closed once port or err is set
-	port  int
-	err   error
-	users int       // guarded by process.mu
-	last  time.Time // guarded by process.mu; when it was looked at last
+	key    engine.Key
+	number int64         // of the command that opens it
+	ready  chan struct{} // closed once port or err is set
+	port   int
+	err    error
+	dir    string    // guarded by process.mu; of the copy of its log, empty while it waits to be read
+	users  int       // guarded by process.mu
+	last   time.Time // guarded by process.mu; when it was looked at last
 }
 
 // opened reports whether the UI is there.
@@ -69,10 +76,11 @@ func (u *shown) opened() bool {
 
 // command is a line to the process.
 type command struct {
-	Op  string     `json:"op"`
-	N   int64      `json:"n,omitempty"`
-	Key engine.Key `json:"key"`
-	Dir string     `json:"dir,omitempty"`
+	Op     string     `json:"op"`
+	N      int64      `json:"n,omitempty"`
+	Key    engine.Key `json:"key,omitempty"`
+	Dir    string     `json:"dir,omitempty"`
+	Secret string     `json:"secret,omitempty"`
 }
 
 // event is a line from it.
@@ -91,9 +99,10 @@ func (s *Server) runProcess(ctx context.Context) {
 	defer runtime.UnlockOSThread()
 	began := time.Now()
 	p := &process{
-		secret: newSecret(), most: s.cfg.Open, touched: began,
+		secret: newSecret(), most: s.cfg.Open, touched: began, asked: make(chan *shown, asked), gone: make(chan struct{}),
 		waiting: map[int64]*shown{}, uis: map[engine.Key]*shown{},
 	}
+	defer os.RemoveAll(s.copies())
 	says := &lines{log: func(line string) { s.cfg.Log.DebugContext(ctx, "history server says", "line", line) }}
 	cmd, events, err := s.start(p, says)
 	if err != nil {
@@ -113,6 +122,11 @@ func (s *Server) runProcess(ctx context.Context) {
 			s.change(func() {})
 		})
 	})
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	for range readers {
+		reading.Go(func() { s.serveReads(p) })
+	}
 	why := s.await(ctx, p, silent)
 	p.in.Close()
 	kill := time.AfterFunc(endWithin, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // not reaped yet, so it is its group
@@ -126,6 +140,7 @@ func (s *Server) runProcess(ctx context.Context) {
 		s.cfg.Log.InfoContext(ctx, "history server ended", "why", why.Error())
 	}
 	served := p.finish(why)
+	reading.Wait() // so that nothing is copied for it any more when the next one starts
 	s.change(func() {
 		s.now = nil
 		if !served {
@@ -155,6 +170,7 @@ func (s *Server) await(ctx context.Context, p *process, silent <-chan struct{}) 
 			if p.tidy(time.Now(), s.cfg.Idle) {
 				return errRetired
 			}
+			p.tidyCopies()
 		}
 	}
 }
@@ -177,7 +193,7 @@ func (s *Server) ended(ctx context.Context, err error, last string) error {
 // start starts the process and returns it with its stream of events.
 func (s *Server) start(p *process, says io.Writer) (*exec.Cmd, *os.File, error) {
 	temp := filepath.Join(s.cfg.Work, "tmp")
-	if err := errors.Join(os.RemoveAll(s.cfg.Work), os.MkdirAll(temp, 0o700)); err != nil {
+	if err := errors.Join(os.RemoveAll(s.cfg.Work), os.RemoveAll(s.copies()), os.MkdirAll(temp, 0o700), os.MkdirAll(s.copies(), 0o700)); err != nil {
 		return nil, nil, err
 	}
 	program, err := s.cfg.Program(s.cfg.HeapMiB, temp)
@@ -186,7 +202,7 @@ func (s *Server) start(p *process, says io.Writer) (*exec.Cmd, *os.File, error) 
 	}
 	argv, attr := program.Argv, &syscall.SysProcAttr{Setpgid: true}
 	if s.cfg.UID != 0 {
-		for _, dir := range []string{s.cfg.Work, temp} {
+		for _, dir := range []string{s.cfg.Work, temp, s.copies()} {
 			if err := os.Chown(dir, s.cfg.UID, s.cfg.UID); err != nil {
 				return nil, nil, err
 			}
@@ -196,7 +212,7 @@ func (s *Server) start(p *process, says io.Writer) (*exec.Cmd, *os.File, error) 
 			return nil, nil, err
 		}
 		args, err := sandbox.InitArgs(sandbox.Config{
-			UID: s.cfg.UID, ReadOnly: append([]string{s.cfg.Logs}, program.Needs...), Writable: []string{s.cfg.Work},
+			UID: s.cfg.UID, ReadOnly: append([]string{s.copies()}, program.Needs...), Writable: []string{s.cfg.Work},
 			Dir: s.cfg.Work, Names: names, Parent: os.Getpid(),
 		}, argv[0], argv[1:])
 		if err != nil {
@@ -223,7 +239,7 @@ func (s *Server) start(p *process, says io.Writer) (*exec.Cmd, *os.File, error) 
 		}
 	}
 	cmd := exec.Command(argv[0], argv[1:]...) // it ends in its own order: see runProcess
-	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + s.cfg.Work, "GLAUX_UI_SECRET=" + p.secret}, program.Env...)
+	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=" + s.cfg.Work}, program.Env...)
 	cmd.Dir = s.cfg.Work
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = commands, says, says
 	cmd.ExtraFiles = []*os.File{out} // descriptor 3
@@ -234,7 +250,40 @@ func (s *Server) start(p *process, says io.Writer) (*exec.Cmd, *os.File, error) 
 		return nil, nil, err
 	}
 	p.in = in
+	p.mu.Lock()
+	p.sendLocked(command{Op: "secret", Secret: p.secret}) // not in its environment, which it could be led to show
+	p.mu.Unlock()
 	return cmd, events, nil
+}
+
+// copies is the directory of the logs that the process reads.
+func (s *Server) copies() string { return s.cfg.Work + "-logs" }
+
+// serveReads has logs read, one after the other, until the process is over.
+func (s *Server) serveReads(p *process) {
+	for {
+		select {
+		case <-p.gone:
+			return
+		case u := <-p.asked:
+			s.read(p, u)
+		}
+	}
+}
+
+// read gives the process a copy of a log to read and waits until it has.
+func (s *Server) read(p *process, u *shown) {
+	p.tidyCopies()
+	dir := filepath.Join(s.copies(), strconv.FormatInt(u.number, 10))
+	p.mu.Lock()
+	u.dir = dir
+	p.mu.Unlock()
+	_, err := copyLog(s.cfg.Logs, u.key, dir, s.cfg.UID)
+	if err != nil && !errors.Is(err, ErrNone) {
+		err = fmt.Errorf("cannot copy the event log of session %q: %w", u.key, err)
+	}
+	p.begin(u, err)
+	<-u.ready
 }
 
 // names makes the files that give the process's user a name, which Hadoop
@@ -290,10 +339,25 @@ func (p *process) answer(n int64, port int, err error) {
 	p.settleLocked(u, port, err)
 }
 
+// begin sends what is to be read, unless it could not be copied.
+func (p *process) begin(u *shown, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case u.opened(): // the process is over
+	case err != nil:
+		p.settleLocked(u, 0, err)
+	default:
+		p.waiting[u.number] = u
+		p.sendLocked(command{Op: "open", N: u.number, Key: u.key, Dir: u.dir})
+	}
+}
+
 func (p *process) settleLocked(u *shown, port int, err error) {
 	u.port, u.err, u.last = port, err, time.Now()
 	if err != nil {
 		delete(p.uis, u.key) // the next one tries again
+		p.old = append(p.old, u.dir)
 	}
 	close(u.ready)
 }
@@ -313,15 +377,18 @@ func (p *process) finish(why error) bool {
 	if p.over == nil {
 		p.over = why
 	}
-	for n, u := range p.waiting {
-		delete(p.waiting, n)
-		p.settleLocked(u, 0, p.over)
+	for _, u := range p.uis {
+		if !u.opened() {
+			p.settleLocked(u, 0, p.over)
+		}
 	}
+	clear(p.waiting)
+	close(p.gone)
 	return p.up
 }
 
 // show returns where the UI of a session is, once it is open.
-func (p *process) show(ctx context.Context, key engine.Key, dir string) (Place, func(), error) {
+func (p *process) show(ctx context.Context, key engine.Key) (Place, func(), error) {
 	p.mu.Lock()
 	if p.over != nil {
 		defer p.mu.Unlock()
@@ -330,10 +397,15 @@ func (p *process) show(ctx context.Context, key engine.Key, dir string) (Place, 
 	u := p.uis[key]
 	if u == nil {
 		p.makeRoomLocked()
+		u = &shown{key: key, number: p.number + 1, ready: make(chan struct{})}
+		select {
+		case p.asked <- u:
+		default:
+			p.mu.Unlock()
+			return Place{}, nil, ErrBusy
+		}
 		p.number++
-		u = &shown{key: key, ready: make(chan struct{})}
-		p.uis[key], p.waiting[p.number] = u, u
-		p.sendLocked(command{Op: "open", N: p.number, Key: key, Dir: dir})
+		p.uis[key] = u
 	}
 	u.users++
 	p.touched = time.Now()
@@ -388,6 +460,20 @@ func (p *process) makeRoomLocked() {
 func (p *process) closeLocked(u *shown) {
 	delete(p.uis, u.key)
 	p.sendLocked(command{Op: "close", Key: u.key})
+	p.old = append(p.old, u.dir)
+}
+
+// tidyCopies removes copies of logs that are not shown any more.
+func (p *process) tidyCopies() {
+	p.mu.Lock()
+	old := p.old
+	p.old = nil
+	p.mu.Unlock()
+	for _, dir := range old {
+		if dir != "" {
+			_ = os.RemoveAll(dir) // all of them go with the process
+		}
+	}
 }
 
 // tidy closes the UIs that nobody has looked at for idle, and reports whether

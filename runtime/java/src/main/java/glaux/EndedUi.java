@@ -61,9 +61,10 @@ final class EndedUi {
         EventLogFileReader log = null;
         try (DirectoryStream<Path> all = Files.newDirectoryStream(dir)) {
             for (Path one : all) {
-                if (Files.isSymbolicLink(one) || !Files.isDirectory(one, LinkOption.NOFOLLOW_LINKS)) {
+                if (!Files.isDirectory(one, LinkOption.NOFOLLOW_LINKS)) {
                     continue;
                 }
+                plain(one);
                 Option<EventLogFileReader> found = EventLogFileReader.apply(files, files.getFileStatus(new org.apache.hadoop.fs.Path(one.toUri())));
                 if (found.isDefined() && (log == null || found.get().modificationTime() > log.modificationTime())) {
                     log = found.get();
@@ -71,6 +72,17 @@ final class EndedUi {
             }
         }
         return log == null ? null : show(settings, log, files);
+    }
+
+    /** Refuses a log with anything but plain files: what is read, and given away later, is the log alone. */
+    private static void plain(Path log) throws IOException {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(log)) {
+            for (Path file : files) {
+                if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+                    throw new IOException("an event log with something that is no plain file is not read");
+                }
+            }
+        }
     }
 
     private static EndedUi show(SparkConf settings, EventLogFileReader log, FileSystem files) throws IOException {

@@ -19,9 +19,9 @@ import org.apache.spark.SparkEnv;
  * its front: that one reads every log of a directory, finds applications by the ids that the logs themselves claim, and
  * shows all of them to everybody; here a session's UI knows that session alone, under the paths that it had while it ran.
  *
- * <p>Commands come as JSON lines on standard input: open (a key and the directory of its event logs) and close; events go
- * as JSON lines to file descriptor 3: for an open, with its number, ui (port), none (nothing to show) or uiFailed (error).
- * The end of standard input ends the process. Environment: GLAUX_UI_SECRET, which every request has to carry.
+ * <p>Commands come as JSON lines on standard input: secret (which every request has to carry; before all else), open (a key
+ * and the directory of its event logs) and close; events go as JSON lines to file descriptor 3: for an open, with its number,
+ * ui (port), none (nothing to show) or uiFailed (error). The end of standard input ends the process.
  */
 public final class HistoryServer {
     private static final int READERS = 2;
@@ -61,6 +61,9 @@ public final class HistoryServer {
             JsonNode command = json.readTree(line);
             String key = command.path("key").asText();
             switch (command.path("op").asText()) {
+                case "secret":
+                    SecretFilter.tell(command.path("secret").asText());
+                    break;
                 case "open":
                     readers.execute(() -> open(command.path("n").asLong(), key, Path.of(command.path("dir").asText())));
                     break;

@@ -16,7 +16,8 @@ import javax.servlet.http.HttpServletResponse;
  * Refuses every request to the Spark UI that does not carry the secret, and everything but reading. The UI listens on a
  * loopback address, which every user of the machine reaches; only the server knows the secret.
  *
- * <p>Spark makes it by its name, so the secret comes from the environment, never from a property that the UI would show.
+ * <p>Spark makes it by its name, so the secret comes from the environment, never from a property that the UI would show;
+ * in the process for ended sessions from what that was told, since what it reads is not to be trusted near /proc/self/environ.
  */
 public final class SecretFilter implements Filter {
     /** The header that the server's proxy adds to each request. */
@@ -25,13 +26,21 @@ public final class SecretFilter implements Filter {
     /** The variable that holds the secret. */
     static final String VARIABLE = "GLAUX_UI_SECRET";
 
+    private static volatile String told;
+
     private byte[] secret = new byte[0];
+
+    /** Tells the secret to filters that are made from now on, instead of the environment. */
+    static void tell(String secret) {
+        told = secret;
+    }
 
     @Override
     public void init(FilterConfig config) throws ServletException {
-        secret = System.getenv().getOrDefault(VARIABLE, "").getBytes(StandardCharsets.UTF_8);
+        String known = told != null ? told : System.getenv().getOrDefault(VARIABLE, "");
+        secret = known.getBytes(StandardCharsets.UTF_8);
         if (secret.length == 0) {
-            throw new ServletException(VARIABLE + " is not set");
+            throw new ServletException("the secret of the UI is not known");
         }
     }
 

@@ -9,66 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"glaux/internal/engine"
 )
-
-// handOver gives a session's event logs to the user of the process, which then
-// is the only one beside root that reads them. Nothing of the session runs any
-// more; what its code has put there besides plain files and directories, or
-// knows under a second name, is left alone.
-func (s *Server) handOver(dir string) error {
-	if s.cfg.UID == 0 {
-		return nil
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close() //nolint:errcheck // it was only read
-	if info, err := root.Stat("."); err != nil || owner(info) == s.cfg.UID {
-		return err // it is theirs already: the directory itself goes last
-	}
-	var dirs []string
-	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			dirs = append(dirs, name)
-			return nil
-		}
-		if !d.Type().IsRegular() {
-			return nil // a link, or a socket
-		}
-		return give(root, name, s.cfg.UID, 0o600)
-	})
-	for _, name := range slices.Backward(dirs) {
-		err = errors.Join(err, give(root, name, s.cfg.UID, 0o700))
-	}
-	return err
-}
-
-// give changes the owner and mode of one file or directory.
-func give(root *os.Root, name string, uid int, mode fs.FileMode) error {
-	f, err := root.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() && (!info.Mode().IsRegular() || info.Sys().(*syscall.Stat_t).Nlink > 1) {
-		return nil
-	}
-	return errors.Join(f.Chown(uid, uid), f.Chmod(mode))
-}
-
-func owner(info fs.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
 const (
 	sweepEvery = time.Hour

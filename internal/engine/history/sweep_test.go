@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -78,46 +77,4 @@ func TestSweep(t *testing.T) {
 	if err := s.Sweep(t.Context(), now); err != nil {
 		t.Errorf("without logs: %v", err)
 	}
-}
-
-// TestHandOver gives logs to a user of their own, as only root can; anybody
-// else keeps what is theirs.
-func TestHandOver(t *testing.T) {
-	t.Parallel()
-	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(os.WriteFile(outside, nil, 0o644))
-	must(os.Mkdir(filepath.Join(dir, "log"), 0o770))
-	must(os.WriteFile(filepath.Join(dir, "log", "events"), nil, 0o660))
-	must(os.Symlink(outside, filepath.Join(dir, "link")))
-	must(os.Link(outside, filepath.Join(dir, "second")))
-	uid := 0
-	if os.Geteuid() == 0 {
-		uid = 299999
-	}
-	s := New(Config{Logs: filepath.Dir(dir), UID: uid})
-	for range 2 { // the second time there is nothing to do
-		must(s.handOver(dir))
-	}
-	want := func(path string, uid int, mode fs.FileMode) {
-		t.Helper()
-		info, err := os.Stat(path)
-		must(err)
-		if owner(info) != uid || info.Mode().Perm() != mode {
-			t.Errorf("%s is %v of %d, want %v of %d", path, info.Mode().Perm(), owner(info), mode, uid)
-		}
-	}
-	want(outside, os.Geteuid(), 0o644)
-	if uid == 0 {
-		want(filepath.Join(dir, "log", "events"), os.Geteuid(), 0o660)
-		return
-	}
-	want(dir, uid, 0o700)
-	want(filepath.Join(dir, "log"), uid, 0o700)
-	want(filepath.Join(dir, "log", "events"), uid, 0o600)
 }
