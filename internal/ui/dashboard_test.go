@@ -247,13 +247,17 @@ func TestLiveThenHistory(t *testing.T) {
 	w.wantNotice(v.get("/jobs/"), http.StatusNotFound, "no history")
 	w.kept[s.Key] = context.DeadlineExceeded
 	w.wantNotice(v.get("/jobs/"), http.StatusServiceUnavailable, `http-equiv="refresh"`)
+	w.kept[s.Key] = history.ErrBusy
+	w.wantNotice(v.get("/jobs/"), http.StatusServiceUnavailable, `http-equiv="refresh"`)
+	w.kept[s.Key] = history.ErrHeld
+	w.wantNotice(v.get("/jobs/"), http.StatusServiceUnavailable, "not tried again")
 	w.kept[s.Key] = errors.New("secret cause")
 	w.wantNotice(v.get("/jobs/"), http.StatusServiceUnavailable, "cannot be shown")
 	if err := w.store.DeleteSession(t.Context(), s.Key); err != nil {
 		t.Fatal(err)
 	}
 	w.wantNotice(v.get("/jobs/"), http.StatusNotFound, "does not exist")
-	if got := strings.Join(w.seen, ","); got != "own 303,live 200,history 200,history 200,own 404,own 503,own 503,own 404" {
+	if got := strings.Join(w.seen, ","); got != "own 303,live 200,history 200,history 200,own 404,own 503,own 503,own 503,own 503,own 404" {
 		t.Errorf("observed %s", got)
 	}
 }

@@ -114,7 +114,14 @@ func (d *Dashboards) serveHistory(w *observed, r *http.Request, key session.Key)
 			Text: "The session has ended and no history of its Spark UI is kept: it ended before Spark had started, or longer ago than histories are kept.",
 		})
 		return
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, history.ErrHeld):
+		w.from = "own"
+		d.pages.send(w, r, notice{
+			Status: http.StatusServiceUnavailable, Title: "Too much to show",
+			Text: "The history of this session could not be read within the time and memory there is. It is not tried again for some minutes.",
+		})
+		return
+	case errors.Is(err, history.ErrBusy), errors.Is(err, context.DeadlineExceeded):
 		w.from = "own"
 		d.unavailable(w, r, "The history of this session is being read.")
 		return

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -48,6 +49,12 @@ type Config struct {
 	// Idle is how long nobody looks before a UI is closed, and the process
 	// ended with the last one. Default 10 minutes.
 	Idle time.Duration
+	// Read is how long the process may take to read one log before it is killed.
+	// Default 90 seconds.
+	Read time.Duration
+	// Hold is how long a log is not read again that took too long, or more
+	// memory than there is. Default 15 minutes.
+	Hold time.Duration
 	// Open is how many UIs are kept open at once. Default 8.
 	Open int
 	// Retention and MaxBytes bound what is kept of ended sessions: Sweep
@@ -65,13 +72,14 @@ type Server struct {
 	cfg  Config
 	wake chan struct{} // capacity 1: look at wanted
 
-	mu       sync.Mutex    // guards what follows
-	wanted   bool          // a process is to be started
-	now      *process      // nil while none runs
-	failures int           // starts that failed so far
-	failed   error         // why the last of them did
-	starts   int           // processes started so far
-	changed  chan struct{} // closed and replaced when anything of this changes
+	mu       sync.Mutex               // guards what follows
+	wanted   bool                     // a process is to be started
+	now      *process                 // nil while none runs
+	failures int                      // starts that failed so far
+	failed   error                    // why the last of them did
+	starts   int                      // processes started so far
+	held     map[engine.Key]time.Time // logs that are not read before then
+	changed  chan struct{}            // closed and replaced when anything of this changes
 }
 
 // What Open returns besides other errors.
@@ -80,6 +88,9 @@ var (
 	ErrNone = errors.New("no Spark event log is kept of the session")
 	// ErrBusy means that others have to be read first: it may be tried again soon.
 	ErrBusy = errors.New("too many event logs of sessions are to be read")
+	// ErrHeld means that the log took too long to read, or too much memory, and
+	// is not tried again for a while.
+	ErrHeld = errors.New("the event log of the session could not be read within the time and memory there is")
 	// errStopped means that Run has ended.
 	errStopped = errors.New("the history server is being ended")
 )
@@ -92,10 +103,16 @@ func New(cfg Config) *Server {
 	if cfg.Idle == 0 {
 		cfg.Idle = 10 * time.Minute
 	}
+	if cfg.Read == 0 {
+		cfg.Read = 90 * time.Second
+	}
+	if cfg.Hold == 0 {
+		cfg.Hold = 15 * time.Minute
+	}
 	if cfg.Open == 0 {
 		cfg.Open = 8
 	}
-	return &Server{cfg: cfg, wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	return &Server{cfg: cfg, wake: make(chan struct{}, 1), held: map[engine.Key]time.Time{}, changed: make(chan struct{})}
 }
 
 // Place is where a Spark UI listens.
@@ -156,13 +173,16 @@ func (s *Server) take() bool {
 // Open makes the UI of an ended session reachable. It starts the process if
 // none runs and reads the log if that UI is not open, which takes seconds. The
 // UI stays until done is called, and for a while longer. The error is ErrNone
-// when there is nothing to show, ErrBusy, that of ctx, or tells a failure.
+// when there is nothing to show, ErrBusy, ErrHeld, that of ctx, or tells a failure.
 func (s *Server) Open(ctx context.Context, key engine.Key) (at Place, done func(), err error) {
 	switch _, err := os.Lstat(filepath.Join(s.cfg.Logs, string(key))); {
 	case errors.Is(err, os.ErrNotExist):
 		return Place{}, nil, ErrNone
 	case err != nil:
 		return Place{}, nil, fmt.Errorf("cannot find the event log of session %q: %w", key, err)
+	}
+	if s.holds(key) {
+		return Place{}, nil, ErrHeld
 	}
 	for {
 		p, err := s.process(ctx)
@@ -175,6 +195,24 @@ func (s *Server) Open(ctx context.Context, key engine.Key) (at Place, done func(
 		}
 		return at, done, err
 	}
+}
+
+// hold has logs not be read for a while.
+func (s *Server) hold(keys ...engine.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range keys {
+		s.held[k] = time.Now().Add(s.cfg.Hold)
+	}
+}
+
+// holds reports whether a log is not to be read now.
+func (s *Server) holds(key engine.Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.held, func(_ engine.Key, until time.Time) bool { return !time.Now().Before(until) })
+	_, held := s.held[key]
+	return held
 }
 
 // process returns the process that runs, and has one started when there is none.

@@ -284,6 +284,9 @@ func TestProcessIsStartedAgain(t *testing.T) {
 	if _, _, err := w.Open(t.Context(), w.log("large", "memory")); err == nil || !strings.Contains(err.Error(), "512 MiB") {
 		t.Errorf("of a log that is too large: %v", err)
 	}
+	if _, _, err := w.Open(t.Context(), "large"); !errors.Is(err, ErrHeld) {
+		t.Errorf("a second time: %v", err)
+	}
 	after, done := w.open(key)
 	defer done()
 	if before.Secret == after.Secret {
@@ -292,6 +295,57 @@ func TestProcessIsStartedAgain(t *testing.T) {
 	if _, n := w.Running(); n != 2 {
 		t.Errorf("%d processes were started", n)
 	}
+}
+
+// TestLogThatTakesTooLong has logs that are never read, as many as are read at
+// once: the process is killed, and others are shown by the next one.
+func TestLogThatTakesTooLong(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Read, c.Hold = 200*time.Millisecond, time.Hour })
+	good := w.log("good", "")
+	var all sync.WaitGroup
+	for i := range readers {
+		key := w.log(fmt.Sprint("long", i), "hang")
+		all.Go(func() {
+			for { // the other one may be killed first, and this one with it
+				if _, _, err := w.Open(t.Context(), key); errors.Is(err, ErrHeld) {
+					return
+				} else if !errors.Is(err, errLate) {
+					t.Errorf("Open of %s: %v", key, err)
+					return
+				}
+			}
+		})
+	}
+	w.until("the good one is shown", func() bool {
+		_, done, err := w.Open(t.Context(), good)
+		if err == nil {
+			done()
+		}
+		return err == nil
+	})
+	all.Wait()
+	_, done := w.open(good)
+	done()
+	entries, err := os.ReadDir(w.copies())
+	if err != nil || len(entries) != 1 {
+		t.Errorf("copies are %v, %v", entries, err)
+	}
+}
+
+// TestLogsShareTheMemory closes what is not in use for a log that would not fit
+// beside it, and has it wait for what is.
+func TestLogsShareTheMemory(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.HeapMiB = 2 })
+	large := strings.Repeat(strings.Repeat("x", 1<<10)+"\n", 700)
+	a, b := w.log("a", large), w.log("b", large)
+	first, done := w.open(a)
+	if _, _, err := w.Open(t.Context(), b); !errors.Is(err, ErrBusy) {
+		t.Errorf("Open beside one in use: %v", err)
+	}
+	done()
+	_, done = w.open(b)
+	defer done()
+	w.until("the other one is closed", func() bool { _, _, err := page(first); return err != nil })
 }
 
 func TestProcessThatCannotStart(t *testing.T) {

@@ -34,12 +34,17 @@ const (
 // errRetired is returned by show of a process that ends because nobody looks.
 var errRetired = errors.New("the history server ends because nobody looks")
 
+// errLate ends a process that reads a log for too long.
+var errLate = errors.New("the event log of a session takes too long to read")
+
 // process is one Java process.
 type process struct {
 	secret string
 	most   int           // UIs that are kept open
 	in     *os.File      // its commands
 	asked  chan *shown   // what is to be read
+	late   chan error    // a log was not read in time; capacity readers
+	budget int64         // bytes that the logs of open UIs may have together
 	gone   chan struct{} // closed once it is over
 
 	mu      sync.Mutex            // guards what follows
@@ -60,6 +65,7 @@ type shown struct {
 	port   int
 	err    error
 	dir    string    // guarded by process.mu; of the copy of its log, empty while it waits to be read
+	size   int64     // guarded by process.mu; of the copy, bytes
 	users  int       // guarded by process.mu
 	last   time.Time // guarded by process.mu; when it was looked at last
 }
@@ -99,6 +105,8 @@ func (s *Server) runProcess(ctx context.Context) {
 	defer runtime.UnlockOSThread()
 	began := time.Now()
 	p := &process{
+		late:   make(chan error, readers),
+		budget: int64(s.cfg.HeapMiB) << 20 / 2,
 		secret: newSecret(), most: s.cfg.Open, touched: began, asked: make(chan *shown, asked), gone: make(chan struct{}),
 		waiting: map[int64]*shown{}, uis: map[engine.Key]*shown{},
 	}
@@ -128,8 +136,12 @@ func (s *Server) runProcess(ctx context.Context) {
 		reading.Go(func() { s.serveReads(p) })
 	}
 	why := s.await(ctx, p, silent)
+	within := endWithin
+	if errors.Is(why, errLate) {
+		within = 0 // it has had its time
+	}
 	p.in.Close()
-	kill := time.AfterFunc(endWithin, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // not reaped yet, so it is its group
+	kill := time.AfterFunc(within, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }) // not reaped yet, so it is its group
 	err = cmd.Wait()
 	kill.Stop()
 	hearing.Wait()
@@ -138,6 +150,9 @@ func (s *Server) runProcess(ctx context.Context) {
 		why = s.ended(ctx, err, says.last())
 	} else {
 		s.cfg.Log.InfoContext(ctx, "history server ended", "why", why.Error())
+	}
+	if exitedFull(err) {
+		s.hold(p.reading()...)
 	}
 	served := p.finish(why)
 	reading.Wait() // so that nothing is copied for it any more when the next one starts
@@ -162,6 +177,8 @@ func (s *Server) await(ctx context.Context, p *process, silent <-chan struct{}) 
 			return errStopped
 		case <-silent:
 			return nil
+		case err := <-p.late:
+			return err
 		case <-start.C:
 			if !p.serves() {
 				return fmt.Errorf("the history server did not start within %v", startWithin)
@@ -177,9 +194,8 @@ func (s *Server) await(ctx context.Context, p *process, silent <-chan struct{}) 
 
 // ended says why a process ended that was not asked to.
 func (s *Server) ended(ctx context.Context, err error, last string) error {
-	var exit *exec.ExitError
 	switch {
-	case errors.As(err, &exit) && exit.ExitCode() == outOfMemory:
+	case exitedFull(err):
 		err = fmt.Errorf("the history server ran out of its %d MiB of memory", s.cfg.HeapMiB)
 	case err == nil:
 		err = errors.New("the history server has ended")
@@ -188,6 +204,12 @@ func (s *Server) ended(ctx context.Context, err error, last string) error {
 	}
 	s.cfg.Log.ErrorContext(ctx, "the history server ended by itself", "cause", err)
 	return err
+}
+
+// exitedFull reports whether a process ended because its memory was full.
+func exitedFull(err error) bool {
+	var exit *exec.ExitError
+	return errors.As(err, &exit) && exit.ExitCode() == outOfMemory
 }
 
 // start starts the process and returns it with its stream of events.
@@ -278,12 +300,20 @@ func (s *Server) read(p *process, u *shown) {
 	p.mu.Lock()
 	u.dir = dir
 	p.mu.Unlock()
-	_, err := copyLog(s.cfg.Logs, u.key, dir, s.cfg.UID)
+	size, err := copyLog(s.cfg.Logs, u.key, dir, s.cfg.UID)
 	if err != nil && !errors.Is(err, ErrNone) {
 		err = fmt.Errorf("cannot copy the event log of session %q: %w", u.key, err)
 	}
-	p.begin(u, err)
-	<-u.ready
+	p.begin(u, size, err)
+	limit := time.NewTimer(s.cfg.Read)
+	defer limit.Stop()
+	select {
+	case <-u.ready:
+	case <-limit.C:
+		s.hold(u.key)
+		p.late <- fmt.Errorf("%w: session %q, %v", errLate, u.key, s.cfg.Read)
+		<-u.ready // with the end of the process
+	}
 }
 
 // names makes the files that give the process's user a name, which Hadoop
@@ -339,15 +369,19 @@ func (p *process) answer(n int64, port int, err error) {
 	p.settleLocked(u, port, err)
 }
 
-// begin sends what is to be read, unless it could not be copied.
-func (p *process) begin(u *shown, err error) {
+// begin sends what is to be read, unless it could not be copied or would leave
+// too little memory for those that are being looked at.
+func (p *process) begin(u *shown, size int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case u.opened(): // the process is over
 	case err != nil:
 		p.settleLocked(u, 0, err)
+	case !p.fitsLocked(size):
+		p.settleLocked(u, 0, ErrBusy)
 	default:
+		u.size = size
 		p.waiting[u.number] = u
 		p.sendLocked(command{Op: "open", N: u.number, Key: u.key, Dir: u.dir})
 	}
@@ -440,21 +474,57 @@ func (p *process) sendLocked(c command) {
 	_, _ = p.in.Write(append(b, '\n'))
 }
 
+// fitsLocked closes UIs, those that were looked at longest ago, until a log of
+// the size can be read beside the others, and reports whether it then can. One
+// log can always be.
+func (p *process) fitsLocked(size int64) bool {
+	for {
+		var all int64
+		for _, u := range p.uis {
+			all += u.size
+		}
+		if all == 0 || all+size <= p.budget {
+			return true
+		}
+		old := p.oldestLocked()
+		if old == nil {
+			return false
+		}
+		p.closeLocked(old)
+	}
+}
+
+// reading returns the sessions whose logs are being read.
+func (p *process) reading() []engine.Key {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var keys []engine.Key
+	for _, u := range p.waiting {
+		keys = append(keys, u.key)
+	}
+	return keys
+}
+
 // makeRoomLocked closes the UI that was looked at longest ago, if there are as
 // many as may be.
 func (p *process) makeRoomLocked() {
 	if len(p.uis) < p.most {
 		return
 	}
+	if old := p.oldestLocked(); old != nil {
+		p.closeLocked(old)
+	}
+}
+
+// oldestLocked returns the UI that was looked at longest ago and is not in use.
+func (p *process) oldestLocked() *shown {
 	var old *shown
 	for _, u := range p.uis {
 		if u.users == 0 && u.opened() && (old == nil || u.last.Before(old.last)) {
 			old = u
 		}
 	}
-	if old != nil {
-		p.closeLocked(old)
-	}
+	return old
 }
 
 func (p *process) closeLocked(u *shown) {
