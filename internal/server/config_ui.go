@@ -21,12 +21,13 @@ type UI struct {
 // History is what is kept of the Spark UIs of sessions that are over, and how
 // it is shown.
 type History struct {
-	// Retention is how long Spark's event logs are kept after the last thing
-	// was written to them: 1 hour to 10 years.
+	// Retention is how long Spark's event logs are kept after the end of their
+	// session: 1 hour to 10 years.
 	Retention time.Duration `help:"How long Spark's event logs of ended sessions are kept." default:"720h" yaml:"retention"`
-	// MaxBytes bounds the event logs of all sessions together; the oldest of
-	// ended sessions go first. From 64 MiB.
-	MaxBytes int64 `help:"Bytes that Spark's event logs may take on the disk; the oldest go first." default:"4294967296" yaml:"max-bytes"`
+	// MaxBytes bounds the event logs of ended sessions together; the oldest go
+	// first. One session, also while it runs, may have half of it at most, and
+	// 512 MiB. From 64 MiB.
+	MaxBytes int64 `help:"Bytes that Spark's event logs of ended sessions may take on the disk; the oldest go first." default:"4294967296" yaml:"max-bytes"`
 	// Heap bounds the memory of the process that shows them, MiB: 128 to 1 TiB.
 	Heap int `help:"JVM heap of the process that shows the Spark UIs of ended sessions, MiB." default:"512" yaml:"heap"`
 	// Idle is how long nobody looks before that process ends: 1 second to 24 hours.

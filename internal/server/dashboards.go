@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -38,12 +39,12 @@ func (p *parts) wireHistory() {
 		},
 		Logs: s.place.history(), Work: filepath.Join(s.place.data, "history-server"), Shim: s.cfg.Shim, UID: uid,
 		HeapMiB: s.cfg.History.Heap, Idle: s.cfg.History.Idle, Retention: s.cfg.History.Retention, MaxBytes: s.cfg.History.MaxBytes,
-		Live: func(ctx context.Context, key engine.Key) (bool, error) {
+		Ended: func(ctx context.Context, key engine.Key) (time.Time, error) {
 			row, err := p.sessions.Session(ctx, key)
 			if errors.Is(err, session.ErrNotFound) {
-				return false, nil
+				return time.Unix(0, 0), nil
 			}
-			return row.State != session.Ended, err
+			return row.EndedAt, err
 		},
 		Log: s.log,
 	})

@@ -160,9 +160,21 @@ def test_stale_and_foreign_links(server, chromium, session, base):
     notice(used, "no longer good")
     shot(chromium, "stale")
     sound(chromium.click("a"))  # whoever is in gets on
-    other = "00000000-1111-4222-8333-444444444444" + base.split("://")[1][36:]
-    notice("http://" + other + "/_glaux/enter?" + urllib.parse.urlsplit(url_of(server, session.id, "spark35")).query, "no longer good")
-    notice("http://" + other + "/jobs/", "needs a link")
+    other = Spark(server, workgroup="spark35")
+    try:
+        mine, theirs = (urllib.parse.urlsplit(url_of(server, s.id, "spark35")) for s in (session, other))
+        there = "http://" + theirs.netloc
+        assert there != base
+        notice(there + "/jobs/", "needs a link")
+        notice(f"{there}{mine.path}?{mine.query}", "no longer good")
+        notice(f"{base}{theirs.path}?{theirs.query}", "no longer good")
+        notice(there + "/jobs/", "needs a link")
+        other.wait("IDLE")
+        sound(chromium.go(theirs.geturl()))  # it was not used up
+        assert chromium.page.url == there + "/jobs/"
+    finally:
+        other.end()
+    sound(chromium.go(base + "/jobs/"))
 
 
 def test_ended_ui(chromium, session, base):

@@ -103,7 +103,7 @@ func enter(in *os.Root, name string) (*os.Root, error) {
 	if !seen.IsDir() {
 		return nil, fmt.Errorf("%q is no directory", name)
 	}
-	dir, err := in.OpenRoot(name)
+	dir, err := in.OpenRoot(name + "/.") // behind the slash it can be nothing but a directory: opening a pipe would wait
 	if err != nil {
 		return nil, err
 	}

@@ -58,12 +58,14 @@ type Config struct {
 	// Open is how many UIs are kept open at once. Default 8.
 	Open int
 	// Retention and MaxBytes bound what is kept of ended sessions: Sweep
-	// removes what is older, and the oldest beyond the bytes. Zero: no bound.
+	// removes what ended longer ago, and the oldest beyond the bytes. One session
+	// may have half of them at most, and 512 MiB. Zero: no bound.
 	Retention time.Duration
 	MaxBytes  int64
-	// Live says whether a session is not over, so that its log is not removed.
-	Live func(ctx context.Context, key engine.Key) (bool, error)
-	Log  *slog.Logger
+	// Ended says when a session ended: zero while it is not over, of one that
+	// nobody knows any time long ago.
+	Ended func(ctx context.Context, key engine.Key) (time.Time, error)
+	Log   *slog.Logger
 }
 
 // Server shows the UIs of ended sessions while Run runs. Its methods are safe
@@ -71,6 +73,9 @@ type Config struct {
 type Server struct {
 	cfg  Config
 	wake chan struct{} // capacity 1: look at wanted
+
+	sweeping sync.Mutex          // guards over; held while Sweep works
+	over     map[engine.Key]kept // sessions that are known to be over, as the last Sweep left them
 
 	mu       sync.Mutex               // guards what follows
 	wanted   bool                     // a process is to be started

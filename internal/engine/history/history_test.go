@@ -112,8 +112,8 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 			return Program{Argv: []string{self, play, fmt.Sprint(heap), temp}}, nil
 		},
 		Logs: filepath.Join(dir, "history"), Work: filepath.Join(dir, "work"), Idle: time.Hour,
-		Live: func(context.Context, engine.Key) (bool, error) { return false, nil },
-		Log:  slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Ended: func(context.Context, engine.Key) (time.Time, error) { return time.Now(), nil },
+		Log:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if err := os.Mkdir(cfg.Logs, 0o711); err != nil {
 		t.Fatal(err)
