@@ -344,7 +344,7 @@ func (p *process) hear(events io.Reader, up func()) {
 		switch e.Ev {
 		case "ready":
 			p.mu.Lock()
-			p.up = true
+			p.up, p.touched = true, time.Now() // those who had it started come now
 			p.mu.Unlock()
 			up()
 		case "ui":
@@ -556,7 +556,7 @@ func (p *process) tidy(now time.Time, idle time.Duration) bool {
 			p.closeLocked(u)
 		}
 	}
-	if len(p.uis) == 0 && now.Sub(p.touched) >= idle {
+	if p.up && len(p.uis) == 0 && now.Sub(p.touched) >= idle {
 		p.over = errRetired
 		return true
 	}
