@@ -227,16 +227,26 @@ def test_work_of_a_client_is_the_sessions(server, remote):
     client = remote.start("""
         import time
         from pyspark.sql.functions import udf
+
+        def wait(v):
+            import os
+            while not os.path.exists(os.environ["HOME"] + "/go"):
+                time.sleep(0.05)
+            return v
+
         spark.range(7).createOrReplaceGlobalTempView("given")
-        spark.range(1).select(udf(lambda v: time.sleep(8) or v, "long")("id")).collect()
+        print("given")
+        spark.range(1).select(udf(wait, "long")("id")).collect()
         print(time.time())
         print(spark.table("global_temp.returned").count())
     """)
+    assert client.stdout.readline() == "given\n"
     busy = s.wait("BUSY")
     assert "IdleSinceDateTime" not in busy
     out, _ = s.run("spark.range(3).createOrReplaceGlobalTempView('returned')\nprint(spark.table('global_temp.given').count())")
     assert out == "7\n"
     assert s.status()["State"] == "BUSY", "the client's query still runs"
+    s.run("import os\nopen(os.environ['HOME'] + '/go', 'w').close()")
     out, _ = remote.finish(client)
     ended, count = out.split()
     assert count == "3"
