@@ -684,6 +684,34 @@ func TestEndWaitsAndThenGoesOn(t *testing.T) {
 	})
 }
 
+// TestRestartsDoNotKeepForLonger has a server that starts anew each hour.
+func TestRestartsDoNotKeepForLonger(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.changed = func(c *delivery.Config) { c.Keep = 2 * time.Hour }
+		w.objects.set(func() { w.objects.fail = errors.New("connection refused") })
+		made, d := w.launch(t, "s1", on())
+		w.machine.WriteLog("s1", engine.LogStdout, "one")
+		w.machine.Crash("s1", engine.Exit{})
+		made.State, made.EndedAt = session.Ended, time.Now()
+		for range 2 {
+			s := w.serve(t)
+			s.Attend(made, d)
+			bound, cancel := context.WithTimeout(t.Context(), time.Hour-time.Second)
+			if err := s.Settle(bound, "s1"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatalf("settled within two hours: %v", err)
+			}
+			cancel()
+			s.stop()
+		}
+		s := w.serve(t)
+		s.Attend(made, d)
+		began := time.Now()
+		if err := s.Settle(t.Context(), "s1"); err != nil || time.Since(began) > 11*time.Minute || s.Stats()[2].GivenUp == 0 {
+			t.Errorf("gave up after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
 func TestDriverWithoutLogs(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t)

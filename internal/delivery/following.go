@@ -23,9 +23,10 @@ type following struct {
 	lanes  []*lane
 	events *eventLane // nil: none
 
-	over sync.Once
-	gone chan struct{} // closed once the driver is gone
-	done chan struct{} // closed once every lane is
+	over   sync.Once
+	goneAt time.Time     // when the session ended; set before gone is closed
+	gone   chan struct{} // closed once the driver is gone
+	done   chan struct{} // closed once every lane is
 }
 
 // follow says what is to be delivered for a session.
@@ -119,8 +120,16 @@ func (f *following) hideSecrets(ctx context.Context) {
 	}
 }
 
-// isGone tells the lanes that the driver is gone.
-func (f *following) isGone() { f.over.Do(func() { close(f.gone) }) }
+// isGone tells the lanes that the driver is gone. What it wrote is kept from
+// the session's end on, whichever server saw that.
+func (f *following) isGone() {
+	f.over.Do(func() {
+		if f.goneAt = f.s.EndedAt; f.goneAt.IsZero() {
+			f.goneAt = time.Now()
+		}
+		close(f.gone)
+	})
+}
 
 // hasGone reports whether they were told.
 func (f *following) hasGone() bool {

@@ -21,6 +21,7 @@ const (
 	attempt      = time.Minute // what one may take
 	readAgain    = 250 * time.Millisecond
 	readSize     = 32 << 10
+	keepAtLeast  = 10 * time.Minute // by a server that comes late, which may be there before the target is
 )
 
 // lane carries one stream of a driver to one target.
@@ -129,12 +130,11 @@ func (l *lane) deliver(ctx context.Context, b batch) bool {
 }
 
 // try does something with the target, which may take so long at most, until
-// that works. It gives up, and says
-// so, when the driver is gone and the target either refuses or has been down
-// for too long; and quietly when ctx ends.
+// that works. It gives up, and says so, when the driver is gone and the target
+// either refuses or has been down for too long; and quietly when ctx ends.
 func (l *lane) try(ctx context.Context, most time.Duration, do func(context.Context) error) bool {
-	told, wait := "", retryFirst
-	var since time.Time // when the driver was first seen to be gone
+	told, wait, keep := "", retryFirst, l.f.m.cfg.Keep
+	var since time.Time // when the driver was first seen to be gone, by this server
 	for {
 		gone := l.f.hasGone()
 		if gone && since.IsZero() {
@@ -162,7 +162,7 @@ func (l *lane) try(ctx context.Context, most time.Duration, do func(context.Cont
 		case gone && why != "":
 			l.give(ctx, why, err)
 			return false
-		case gone && time.Since(since) >= l.f.m.cfg.Keep:
+		case gone && time.Since(l.f.goneAt) >= keep && time.Since(since) >= min(keep, keepAtLeast):
 			l.give(ctx, "the target was down for too long", err)
 			return false
 		case told == "" || why != "" && told != why:

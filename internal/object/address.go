@@ -83,12 +83,18 @@ func upstreamKey(key string, embedded bool) (string, bool) {
 	if embedded {
 		return plainKey(key)
 	}
-	for segment := range strings.SplitSeq(key, "/") {
+	return key, URI{Key: key}.Possible()
+}
+
+// Possible reports whether an object, or others below it, can have the key, in
+// whichever store.
+func (u URI) Possible() bool {
+	for segment := range strings.SplitSeq(u.Key, "/") {
 		if segment == "." || segment == ".." {
-			return "", false
+			return false
 		}
 	}
-	return key, true
+	return true
 }
 
 func (g *Gateway) upstreamKey(key string) (string, bool) {

@@ -7,6 +7,7 @@ import (
 
 	"glaux/internal/fault"
 	"glaux/internal/logs"
+	"glaux/internal/object"
 )
 
 // The keys and values of CloudWatchLogging.LogTypes.
@@ -43,11 +44,14 @@ func (s *S3Logging) check() error {
 	case !location.MatchString(*s.LogLocation):
 		return fault.Invalidf("logLocation is not a valid S3 path.")
 	}
+	if at, err := object.ParseURI(*s.LogLocation); err != nil || !at.Possible() { // no object can be there
+		return fault.Invalidf("logLocation is not a valid S3 path.")
+	}
 	return nil
 }
 
 func (c *CloudWatchLogging) check() error {
-	if c == nil {
+	if c == nil || !c.Enabled { // as with S3
 		return nil
 	}
 	if c.LogGroup != nil {

@@ -9,6 +9,9 @@ func TestMonitoringIsChecked(t *testing.T) {
 	group := func(g string) *Monitoring {
 		return &Monitoring{CloudWatch: &CloudWatchLogging{Enabled: true, LogGroup: &g}}
 	}
+	at := func(location string) *Monitoring {
+		return &Monitoring{S3: &S3Logging{Enabled: true, LogLocation: &location}}
+	}
 	types := func(process string, streams ...string) *Monitoring {
 		return &Monitoring{CloudWatch: &CloudWatchLogging{Enabled: true, LogTypes: map[string][]string{process: streams}}}
 	}
@@ -24,8 +27,8 @@ func TestMonitoringIsChecked(t *testing.T) {
 		"reserved group":    {group("/glaux/managed/w"), "reserved for the service"},
 		"group of AWS":      {group("aws/x"), "not a valid log group name"},
 		"group with colon":  {group("a:b"), "not a valid log group name"},
-		"prefix":            {&Monitoring{CloudWatch: &CloudWatchLogging{StreamPrefix: new(strings.Repeat("é", 448))}}, ""},
-		"long prefix":       {&Monitoring{CloudWatch: &CloudWatchLogging{StreamPrefix: new(strings.Repeat("é", 449))}}, "LogStreamNamePrefix"},
+		"prefix":            {&Monitoring{CloudWatch: &CloudWatchLogging{Enabled: true, StreamPrefix: new(strings.Repeat("é", 448))}}, ""},
+		"long prefix":       {&Monitoring{CloudWatch: &CloudWatchLogging{Enabled: true, StreamPrefix: new(strings.Repeat("é", 449))}}, "LogStreamNamePrefix"},
 		"types":             {types(SparkDriver, LogStdout, LogStderr), ""},
 		"no types":          {types(SparkExecutor), ""},
 		"unknown process":   {types("SPARK"), "Log type SPARK is not supported"},
@@ -34,6 +37,14 @@ func TestMonitoringIsChecked(t *testing.T) {
 		"off":               {&Monitoring{S3: &S3Logging{}}, ""},
 		"no location":       {&Monitoring{S3: &S3Logging{Enabled: true}}, "logLocation is null or empty"},
 		"bad location":      {&Monitoring{S3: &S3Logging{Enabled: true, LogLocation: new("s3://b")}}, "logLocation is not a valid S3 path"},
+		"way up":            {at("s3://bucket/../x"), "logLocation is not a valid S3 path"},
+		"no way":            {at("s3://a--b/./x"), "logLocation is not a valid S3 path"},
+		"way up at the end": {at("s3://bucket/x/.."), "logLocation is not a valid S3 path"},
+		"bad bucket":        {at("s3://a..b/x"), "logLocation is not a valid S3 path"},
+		"dots":              {at("s3://a--b/.../.x/y.."), ""},
+		"all wrong, off": {&Monitoring{CloudWatch: &CloudWatchLogging{
+			LogGroup: new("/glaux/x"), StreamPrefix: new(strings.Repeat("x", 512)), LogTypes: map[string][]string{"X": nil},
+		}}, ""},
 		"bad location, off": {&Monitoring{S3: &S3Logging{LogLocation: new("/tmp")}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
