@@ -15,6 +15,9 @@ import (
 // TicketLife is how long the URL of a session's UI can be opened.
 const TicketLife = time.Hour
 
+// ticketLen is how many characters a ticket has: 32 bytes in base64.
+const ticketLen = 43
+
 // Ticket is the permission to open the UI of one session once, as it is
 // stored. What is handed out is not kept, only its hash.
 type Ticket struct {
@@ -91,6 +94,9 @@ type visit struct {
 // as a cookie: letters, digits, '.', - and _, bound to the session. The error
 // is ErrNoTicket, or the store's.
 func (v *Visits) Enter(ctx context.Context, ticket, session string) (string, error) {
+	if len(ticket) != ticketLen { // nobody makes the store work with anything
+		return "", ErrNoTicket
+	}
 	now := time.Now()
 	t, err := v.store.TakeTicket(ctx, hashOf(ticket), session, now)
 	if err != nil {

@@ -85,8 +85,9 @@ type Config struct {
 	Retention time.Duration `help:"How long ended sessions stay listed." default:"1080h" yaml:"retention"`
 	// MaxOutput is how many bytes of each output stream of a calculation are kept.
 	MaxOutput int64 `help:"Bytes kept of each output stream of a calculation." default:"268435456" yaml:"max-output"`
-	// SessionUIDs is the first of 65,536 user ids; as root, every session runs
-	// as one of its own. An ordinary user's sessions run as that user.
+	// SessionUIDs is the first of 65,537 user ids; as root, every session runs
+	// as one of its own, and what shows the UIs of ended ones as the last. An
+	// ordinary user's sessions run as that user.
 	SessionUIDs int `name:"session-uids" help:"First of the user ids that sessions run as when the server is root." default:"200000" yaml:"session-uids"`
 
 	// MaxRequestBytes bounds the body of an API call. Zero: 16 MiB. S3 has its
@@ -259,6 +260,8 @@ func (c *Config) Complete(getenv func(string) string) error {
 		}
 		c.Shim = filepath.Join(filepath.Dir(self), "glaux-shim")
 	}
+	c.UI.fill()
+	c.History.fill()
 	if c.Bucket == "" {
 		c.Bucket = "glaux-" + c.Account
 	}
@@ -347,8 +350,7 @@ func (c *Config) Check() error {
 	lasts("logs-flush", c.Logs.Flush, time.Millisecond, 10*time.Minute)
 	lasts("logs-keep", c.Logs.Keep, time.Second, 30*24*time.Hour)
 	lasts("retention", c.Retention, time.Minute, 10*365*24*time.Hour)
-	c.UI.check(bad, lasts)
-	c.History.check(within, lasts)
+	c.checkUI(bad, within, lasts)
 	if _, err := logLevel(c.LogLevel); err != nil {
 		bad("%w", err)
 	}

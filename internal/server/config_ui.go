@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"time"
 
 	"glaux/internal/ui"
@@ -34,20 +35,36 @@ type History struct {
 	Idle time.Duration `help:"How long nobody looks at the Spark UI of an ended session before the process that shows it ends." default:"10m" yaml:"idle"`
 }
 
-// check reports the faults of the history's settings.
-func (h *History) check(within func(string, int64, int64, int64), lasts func(string, time.Duration, time.Duration, time.Duration)) {
-	lasts("history-retention", h.Retention, time.Hour, 10*365*24*time.Hour)
-	within("history-max-bytes", h.MaxBytes, 64<<20, 1<<50)
-	within("history-heap", int64(h.Heap), 128, 1<<20)
-	lasts("history-idle", h.Idle, time.Second, 24*time.Hour)
+// fill puts the defaults where nothing is said.
+func (u *UI) fill() { u.Visit = cmp.Or(u.Visit, 8*time.Hour) }
+
+func (h *History) fill() {
+	h.Retention = cmp.Or(h.Retention, 30*24*time.Hour)
+	h.MaxBytes = cmp.Or(h.MaxBytes, 4<<30)
+	h.Heap = cmp.Or(h.Heap, 512)
+	h.Idle = cmp.Or(h.Idle, 10*time.Minute)
 }
 
-// check reports the faults of the UI's settings.
-func (u *UI) check(bad func(string, ...any), lasts func(string, time.Duration, time.Duration, time.Duration)) {
-	lasts("ui-visit", u.Visit, time.Minute, 30*24*time.Hour)
-	if u.URL != "" {
-		if _, err := ui.ParseHosts(u.URL); err != nil {
-			bad("%w", err)
+// checkUI reports the faults of the settings of UIs and of what is kept of them.
+func (c *Config) checkUI(bad func(string, ...any), within func(string, int64, int64, int64), lasts func(string, time.Duration, time.Duration, time.Duration)) {
+	lasts("ui-visit", c.UI.Visit, time.Minute, 30*24*time.Hour)
+	lasts("history-retention", c.History.Retention, time.Hour, 10*365*24*time.Hour)
+	within("history-max-bytes", c.History.MaxBytes, 64<<20, 1<<50)
+	within("history-heap", int64(c.History.Heap), 128, 1<<20)
+	lasts("history-idle", c.History.Idle, time.Second, 24*time.Hour)
+	if c.UI.URL == "" {
+		return
+	}
+	hosts, err := ui.ParseHosts(c.UI.URL)
+	if err != nil {
+		bad("%w", err)
+		return
+	}
+	// Whatever stands below the name is a UI, so nothing else may.
+	for _, name := range append([]string{"localhost", "127.0.0.1", c.Listen}, c.S3.Hosts...) {
+		if _, taken := hosts.Match(name); taken {
+			bad("cannot use ui-url %q: %s, which is for the API and S3, is its name or stands below it", c.UI.URL, name)
+			return
 		}
 	}
 }

@@ -48,8 +48,7 @@ func testConfig(t *testing.T, dir string) Config {
 		Listen: "127.0.0.1:0", DataDir: filepath.Join(dir, "data"), ReadyFile: filepath.Join(dir, "ready"),
 		Region: "us-east-1", Account: "000000000000", DPU: DPU{Cores: 2, Memory: 2048, Heap: 1024},
 		IdleTimeout: 20 * time.Minute, Orphaned: time.Hour, CredentialLife: time.Hour, Retention: time.Hour, MaxOutput: 1 << 20,
-		SessionUIDs: 200000, UI: UI{Visit: time.Hour},
-		History: History{Retention: time.Hour, MaxBytes: 64 << 20, Heap: 512, Idle: time.Minute}, LogLevel: "info", LogFormat: "text",
+		SessionUIDs: 200000, LogLevel: "info", LogFormat: "text",
 	}
 	c.Shim = filepath.Join(dir, "shim") // no session is started here
 	if err := os.WriteFile(c.Shim, []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
@@ -251,11 +250,13 @@ func TestConfigTellsEveryFault(t *testing.T) {
 	c.Listen, c.Account, c.Region, c.TLSCert, c.MaxSessions, c.LogFormat = "0.0.0.0:1", "7", "nowhere", "", -1, "xml"
 	c.MetricsListen, c.MaxRequestBytes, c.S3.Hosts = ":4581", 1, []string{"10.0.0.1"}
 	c.Logs = Logs{RetentionDays: 4000, MaxBytes: 1, Endpoint: "logs.example"}
+	c.UI, c.History = UI{URL: "http://localhost:4580", Visit: time.Second}, History{Retention: time.Second, MaxBytes: 1, Heap: 1, Idle: 1}
 	err := c.Check()
 	if err == nil {
 		t.Fatal("a bad configuration passes")
 	}
-	for _, text := range []string{"without TLS", "account", "region", "max-sessions", "xml", "metrics", "max-request-bytes", "s3-hosts", "logs-retention-days", "logs-max-bytes", "logs-endpoint \"logs.example\"", "logs-access-key"} {
+	for _, text := range []string{"without TLS", "account", "region", "max-sessions", "xml", "metrics", "max-request-bytes", "s3-hosts", "logs-retention-days", "logs-max-bytes", "logs-endpoint \"logs.example\"", "logs-access-key",
+		"ui-url \"http://localhost:4580\"", "ui-visit", "history-retention", "history-max-bytes", "history-heap", "history-idle"} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q is not told in %v", text, err)
 		}

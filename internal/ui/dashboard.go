@@ -203,6 +203,8 @@ func (d *Dashboards) enter(w http.ResponseWriter, r *http.Request, key session.K
 		d.pages.send(w, r, notice{Status: http.StatusServiceUnavailable, Title: "Not now", Text: "The link could not be checked. Try it again in a moment."})
 		return
 	}
+	who, _ := d.cfg.Visits.Visitor(visit, string(key)) // it was made a moment ago
+	d.cfg.Log.InfoContext(r.Context(), "Spark UI opened", "session", string(key), "caller", who, "remote", r.RemoteAddr)
 	http.SetCookie(w, &http.Cookie{
 		Name: d.cookie(), Value: visit, Path: "/", MaxAge: int(d.cfg.Visits.Life() / time.Second),
 		HttpOnly: true, Secure: d.cfg.Hosts.secure(), SameSite: http.SameSiteLaxMode, // lax: a link in another site's page may lead here

@@ -384,7 +384,7 @@ func TestLinks(t *testing.T) {
 		w.wantNotice(own.get(bad), http.StatusForbidden, "no longer good")
 	}
 	w.store.Fail = func(string) error { return errors.New("no store") }
-	w.wantNotice(own.get("/_glaux/enter?ticket=x"), http.StatusServiceUnavailable, "could not be checked")
+	w.wantNotice(own.get(u.RequestURI()), http.StatusServiceUnavailable, "could not be checked")
 	w.wantNotice(own.get("/jobs/"), http.StatusServiceUnavailable, "cannot be looked up")
 }
 

@@ -20,10 +20,11 @@ import (
 // secretHeader is what the driver jar's filter asks for.
 const secretHeader = "X-Glaux-Session-Secret"
 
-// startWithin is how long a request waits for a driver that is being launched
-// or taken over, or for the history to be read, before its browser is told to
-// ask again.
-const startWithin = 20 * time.Second
+// How long a request waits before its browser is told to ask again.
+const (
+	startWithin = 5 * time.Second  // for a driver that is being launched or taken over
+	readWithin  = 20 * time.Second // for the history to be read
+)
 
 // policy is the content security policy of Spark's pages. They have scripts in
 // the page and compile others; nothing comes from or goes to anywhere else.
@@ -100,7 +101,7 @@ func (d *Dashboards) unavailable(w http.ResponseWriter, r *http.Request, text st
 
 // serveHistory answers from the event log of a session that is over.
 func (d *Dashboards) serveHistory(w *observed, r *http.Request, key session.Key) {
-	ctx, cancel := context.WithTimeout(r.Context(), startWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), readWithin)
 	defer cancel()
 	at, done, err := d.cfg.History.Open(ctx, key)
 	switch {

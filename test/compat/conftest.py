@@ -84,7 +84,7 @@ class Server:
         ready = self.tmp / "ready"
         ready.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            self.command(GLAUX, "serve", "--listen", self.listen, "--data-dir", self.data, "--ready-file", ready,
+            self.command(GLAUX, "serve", "--listen", self.listen, "--metrics-listen", "127.0.0.1:0", "--data-dir", self.data, "--ready-file", ready,
                          "--runtime-dir", RUNTIME, *(["--connect-listen", self.connect] if self.connect else []), *self.args),
             stderr=self.log, start_new_session=True)
 

@@ -11,7 +11,12 @@ import urllib3
 from conftest import Server, Spark, wait_for
 from test_workgroups import refused
 
-SECRETS = ("GLAUX_UI_SECRET", "GLAUX_CONNECT_SECRET")
+# Code that prints what a session keeps to itself.
+SECRETS = """
+import os
+jvm = sc._jvm.System.getenv()
+print("\\n".join([jvm["GLAUX_UI_SECRET"], jvm["GLAUX_CONNECT_SECRET"], os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"], sc.getConf().get("spark.authenticate.secret")]))
+"""
 
 
 class Browser:
@@ -93,12 +98,8 @@ def test_rest(browser, spark):
 def test_environment_is_redacted(server, spark, browser):
     text = browser.page("/environment/")
     # What only this session knows is asked of itself.
-    secrets = spark.run("""
-import os
-jvm = sc._jvm.System.getenv()
-print("\\n".join([jvm["GLAUX_UI_SECRET"], jvm["GLAUX_CONNECT_SECRET"], os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]]))
-""")[0].split()
-    assert len(secrets) == 3
+    secrets = spark.run(SECRETS)[0].split()
+    assert len(secrets) == 4
     app = browser.get("/api/v1/applications").json()[0]["id"]
     api = browser.get(f"/api/v1/applications/{app}/environment").data.decode()
     for secret in secrets:
@@ -222,6 +223,7 @@ def test_history_of_an_ended_session(own_server):
     s = Spark(server)
     s.wait("IDLE")
     s.run("print(spark.range(1000, numPartitions=2).selectExpr('sum(id)').collect())")
+    secrets = s.run(SECRETS)[0].split()
     b = Browser(server)
     b.open(url_of(server, s.id))
     live = {path: b.page(path) for path in ("/jobs/", "/stages/", "/SQL/", "/executors/", "/connect/", "/environment/")}
@@ -240,6 +242,8 @@ def test_history_of_an_ended_session(own_server):
     assert [a["id"] for a in apps] == [app] and apps[0]["attempts"][0]["completed"]
     assert len(b.get(f"/api/v1/applications/{app}/jobs").json()) == jobs
     assert b.get(f"/api/v1/applications/{app}/logs").data[:2] == b"PK"
+    for secret in secrets:
+        assert secret not in b.page("/environment/") and secret not in b.page(f"/api/v1/applications/{app}/environment")
     assert b.get("/").headers["location"] == "/jobs/"
     assert b.get("/history/" + app + "/jobs/").headers["location"] == "/jobs/", "as Spark answers every path that it does not know"
     is_page(b.get("/jobs/job/kill/?id=1"), 405)

@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 from conftest import ROOT, RUNTIME, Server, Spark, processes, wait_for
+from test_dashboard import Browser, url_of
 
 NOBODY = 65534
 
@@ -83,5 +84,9 @@ def test_session_of_an_ordinary_user(ordinary):
     ordinary.start()
     out, _ = spark.run("print(spark.read.parquet('s3://mine/table').count())")
     assert out == "3\n"
+    browser = Browser(ordinary)
+    browser.open(url_of(ordinary, spark.id))
+    assert "Completed Jobs" in browser.page("/jobs/")
     spark.end()
+    assert "Completed Jobs" in browser.page("/jobs/")  # from its event log
     wait_for("nothing of the session is left", 10, lambda: not [p for p in processes().values() if spark.id in p])

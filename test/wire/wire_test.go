@@ -175,6 +175,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`"AuthToken":"[A-Za-z0-9_-]+"`), `"AuthToken":"TOKEN"`},
 	{regexp.MustCompile(`"AuthTokenExpirationTime":[0-9]+`), `"AuthTokenExpirationTime":TIME`},
 	{regexp.MustCompile(`"https://localhost:[0-9]+"`), `"https://localhost:PORT"`},
+	{regexp.MustCompile(`\.ui\.localhost:[0-9]+/_glaux/enter\?ticket=[A-Za-z0-9_-]{43}"`), `.ui.localhost:PORT/_glaux/enter?ticket=TICKET"`},
 	{regexp.MustCompile(`\b[0-9]{8}T[0-9]{6}Z\b`), "DATE"},
 	{regexp.MustCompile(`\b20[0-9]{6}/`), "DAY/"},
 	{regexp.MustCompile(`\bAKIA[A-Z2-7]{16}\b`), "ROOTKEY"},

@@ -89,9 +89,10 @@ final class EndedUi {
         SparkConf conf = settings.clone();
         ElementTrackingStore store = new ElementTrackingStore(new InMemoryStore(), conf.clone().set("spark.appStateStore.asyncTracking.enable", "false"));
         replay(conf, log, files, store);
-        HistoryAppStatusStore status = new HistoryAppStatusStore(conf, store);
+        HistoryAppStatusStore status;
         ApplicationInfo app;
         try {
+            status = new HistoryAppStatusStore(conf, store); // which asks for the application too
             app = status.applicationInfo();
         } catch (java.util.NoSuchElementException unborn) { // the log ends before its application has begun
             store.close(false);
