@@ -346,6 +346,65 @@ func TestManagedLogsArriveAtOnceAndWhole(t *testing.T) {
 	})
 }
 
+// TestFollowingAGroupMissesNothing follows as "aws logs tail" does: from the
+// newest time that it has seen.
+func TestFollowingAGroupMissesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		const out, errs = managedGroup + " s1/driver/stdout", managedGroup + " s1/driver/stderr"
+		s := w.serve(t)
+		made, d := w.launch(t, "s1", nil)
+		s.Attend(made, d)
+		sleep(time.Second)
+		var newest time.Time
+		seen := map[string]int{} // events by stream
+		poll := func() {
+			w.managed.mu.Lock()
+			defer w.managed.mu.Unlock()
+			from := newest
+			for _, name := range []string{out, errs} {
+				for _, e := range w.managed.streams[name][seen[name]:] {
+					if e.Time.Before(from) {
+						t.Fatalf("%q of %v came after an event of %v", e.Message, e.Time, from)
+					}
+					if e.Time.After(newest) {
+						newest = e.Time
+					}
+					seen[name]++
+				}
+			}
+		}
+		for i := range 500 {
+			w.machine.WriteLog("s1", engine.LogStdout, fmt.Sprintf("line %d", i))
+			if i%7 < 5 { // so that their batches are not of the same times
+				sleep(time.Duration(i%13) * time.Millisecond)
+				poll()
+				w.machine.WriteLog("s1", engine.LogStderr, fmt.Sprintf("line %d", i))
+			}
+			sleep(time.Duration(i%17) * time.Millisecond)
+			poll()
+		}
+		sleep(time.Second)
+		if poll(); seen[out] != 500 {
+			t.Errorf("%d lines were seen", seen[out])
+		}
+
+		w.managed.set(func() { w.managed.fail = errors.New("no space left") })
+		at := time.Now()
+		w.machine.WriteLog("s1", engine.LogStdout, "old")
+		sleep(time.Minute)
+		w.machine.WriteLog("s1", engine.LogStderr, "new")
+		sleep(time.Second)
+		w.managed.set(func() { w.managed.fail = nil })
+		sleep(time.Minute)
+		if e := w.managed.streams[out][500]; e.Message != "old" || e.Time.Sub(at).Abs() > 2*time.Second {
+			t.Errorf("%q of %v has the time %v", e.Message, at, e.Time)
+		}
+		if got := w.managed.streams[out]; !slices.IsSortedFunc(got, func(a, b logs.Event) int { return a.Time.Compare(b.Time) }) {
+			t.Error("the times of a stream go back")
+		}
+	})
+}
+
 func TestTargetsAreThoseOfTheMonitoring(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t)

@@ -20,6 +20,8 @@ type following struct {
 	hide  *redactor
 	given secrets
 
+	toManaged, toCloud *order
+
 	lanes  []*lane
 	events *eventLane // nil: none
 
@@ -32,7 +34,7 @@ type following struct {
 // follow says what is to be delivered for a session.
 func (m *Manager) follow(s session.Session, d engine.Driver) *following {
 	f := &following{
-		m: m, s: s, d: d, at: newPositions(m.cfg.Dir, s.Key), hide: newRedactor(m.cfg.Tokens),
+		m: m, s: s, d: d, at: newPositions(m.cfg.Dir, s.Key), hide: newRedactor(m.cfg.Tokens), toManaged: newOrder(), toCloud: newOrder(),
 		gone: make(chan struct{}), done: make(chan struct{}),
 	}
 	mon := s.Monitoring

@@ -46,7 +46,24 @@ type groupTarget struct {
 	to            Groups
 	group, stream string
 	allow         []right
+	order         *order
+	last          time.Time // of the stream's last event; whoever has the order's turn may use it
 }
+
+// order lets the streams of one session come to a log group in the order of
+// time. Who follows a group asks for what is not older than the newest event
+// that it has seen, and would miss what a slower stream brings later. Such
+// lines are given the time of the newest event, unless they are much older:
+// those are of a time when the target or the server was down.
+type order struct {
+	turn   chan struct{} // capacity 1: holds something while events are appended
+	newest time.Time     // of what was appended; whoever has the turn may use it
+}
+
+// mostBehind is by how much the time of a line may be wrong for that.
+const mostBehind = 2 * time.Second
+
+func newOrder() *order { return &order{turn: make(chan struct{}, 1)} }
 
 // executor is how a driver's stream is called in the names of log streams:
 // Spark's own id of the driver, as AWS names streams by executors.
@@ -57,11 +74,11 @@ func (f *following) streamName(s engine.LogSource) string {
 }
 
 func (f *following) managed(s engine.LogSource) target {
-	return &groupTarget{what: kindManaged, to: f.m.cfg.Managed, group: logs.ManagedGroup(f.s.Workgroup), stream: f.streamName(s)}
+	return &groupTarget{what: kindManaged, to: f.m.cfg.Managed, group: logs.ManagedGroup(f.s.Workgroup), stream: f.streamName(s), order: f.toManaged}
 }
 
 func (f *following) cloudWatch(c *workgroup.CloudWatchLogging, s engine.LogSource) target {
-	t := &groupTarget{what: kindCloudWatch, to: f.m.cfg.CloudWatch, group: c.Group(f.s.Workgroup), stream: f.streamName(s)}
+	t := &groupTarget{what: kindCloudWatch, to: f.m.cfg.CloudWatch, group: c.Group(f.s.Workgroup), stream: f.streamName(s), order: f.toCloud}
 	if c.StreamPrefix != nil && *c.StreamPrefix != "" {
 		t.stream = strings.TrimSuffix(*c.StreamPrefix, "/") + "/" + t.stream
 	}
@@ -97,11 +114,31 @@ func (t *groupTarget) start(ctx context.Context) (int64, error) {
 }
 
 func (t *groupTarget) put(ctx context.Context, b batch) error {
-	events := make([]logs.Event, len(b.lines))
-	for i, l := range b.lines {
+	return t.append(ctx, b.lines, strconv.FormatInt(b.next, 10))
+}
+
+func (t *groupTarget) append(ctx context.Context, lines []line, mark string) error {
+	select {
+	case t.order.turn <- struct{}{}:
+		defer func() { <-t.order.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	events := make([]logs.Event, len(lines))
+	for i, l := range lines {
+		if behind := t.order.newest.Sub(l.time); behind > 0 && behind <= mostBehind {
+			l.time = t.order.newest
+		}
+		if l.time.Before(t.last) {
+			l.time = t.last
+		}
+		t.last = l.time
 		events[i] = logs.Event{Time: l.time, Message: l.text}
 	}
-	return t.to.Append(ctx, t.group, t.stream, events, strconv.FormatInt(b.next, 10))
+	if t.last.After(t.order.newest) { // some may be there even where it fails
+		t.order.newest = t.last
+	}
+	return t.to.Append(ctx, t.group, t.stream, events, mark)
 }
 
 // objectTarget is a prefix in S3, below which each batch is an object.
@@ -186,8 +223,8 @@ func (f *following) notice(ctx context.Context, of target, text string) {
 	if !f.s.Monitoring.ManagedLogs() {
 		return
 	}
-	event := logs.Event{Time: time.Now(), Message: "Logs cannot be delivered to " + of.place() + ": " + text + "."}
-	if err := f.m.cfg.Managed.Append(ctx, logs.ManagedGroup(f.s.Workgroup), f.s.ID+"/delivery", []logs.Event{event}, ""); err != nil {
+	to := &groupTarget{to: f.m.cfg.Managed, group: logs.ManagedGroup(f.s.Workgroup), stream: f.s.ID + "/delivery", order: f.toManaged}
+	if err := to.append(ctx, []line{{time.Now(), "Logs cannot be delivered to " + of.place() + ": " + text + "."}}, ""); err != nil {
 		f.m.cfg.Log.WarnContext(ctx, "cannot note that logs are not delivered", "session", string(f.s.Key), "cause", err)
 	}
 }
