@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -162,7 +163,7 @@ func (d *Dashboards) pass(w http.ResponseWriter, r *http.Request, by *http.Trans
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			failed(w, r, err)
 		},
-		ErrorLog: nil,
+		ErrorLog: slog.NewLogLogger(d.cfg.Log.Handler(), slog.LevelDebug), // such as a browser that went away
 	}
 	proxy.ServeHTTP(w, r)
 }
