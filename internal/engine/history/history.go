@@ -186,17 +186,17 @@ func (s *Server) Open(ctx context.Context, key engine.Key) (at Place, done func(
 	case err != nil:
 		return Place{}, nil, fmt.Errorf("cannot find the event log of session %q: %w", key, err)
 	}
-	if s.holds(key) {
-		return Place{}, nil, ErrHeld
-	}
 	for {
+		if s.holds(key) {
+			return Place{}, nil, ErrHeld
+		}
 		p, err := s.process(ctx)
 		if err != nil {
 			return Place{}, nil, err
 		}
 		at, done, err := p.show(ctx, key)
-		if errors.Is(err, errRetired) {
-			continue // it was unused up to this moment; there will be another one
+		if errors.Is(err, errRetired) || errors.Is(err, errLate) {
+			continue // it was unused up to this moment, or another log was its end; there will be another one
 		}
 		return at, done, err
 	}
