@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 import urllib3
-from conftest import Server, Spark, wait_for
+from conftest import Remote, Server, Spark, wait_for
 from test_workgroups import refused
 
 # Code that prints what a session keeps to itself.
@@ -104,6 +104,26 @@ def test_environment_is_redacted(server, spark, browser):
     api = browser.get(f"/api/v1/applications/{app}/environment").data.decode()
     for secret in secrets:
         assert secret not in text and secret not in api
+
+
+def test_a_clients_token_is_redacted(server):
+    """pyspark tells its session where it is connected to, with the token that the URL carries."""
+    s = Spark(server, workgroup="spark35")
+    try:
+        remote = Remote(server, s.id)
+        endpoint = remote.endpoint()
+        remote.run("spark.range(10).count()", url=remote.url(endpoint))
+        b = Browser(server)
+        b.open(url_of(server, s.id, "spark35"))
+        b.page("/SQL/")
+        texts = [reply.data for n in range(4) if (reply := b.get(f"/SQL/execution/?id={n}")).status == 200]
+        texts += [b.page(path).encode() for path in ("/jobs/", "/connect/", "/environment/")]
+        logs = [f.read_bytes() for f in (server.data / "history" / s.id).rglob("*") if f.is_file()]
+        assert any(b"spark.remote" in t for t in texts) and any(b"spark.remote" in t for t in logs)
+        for text in texts + logs:
+            assert endpoint["AuthToken"].encode() not in text
+    finally:
+        s.end()
 
 
 def test_replies_are_hardened(browser):

@@ -103,6 +103,18 @@ final class Activity implements ServerInterceptor {
         notifyAll();
     }
 
+    /** As count, or the calls alone where Spark cannot tell of its executions: nobody watches this thread. */
+    private int known() {
+        try {
+            return count();
+        } catch (RuntimeException | LinkageError broken) {
+            broken.printStackTrace();
+            synchronized (this) {
+                return executing + others;
+            }
+        }
+    }
+
     /** Counts the operations that run: exactly whether there are any, and as many as are known for certain. */
     private int count() {
         boolean ask;
@@ -142,7 +154,7 @@ final class Activity implements ServerInterceptor {
                     began = false;
                     news = false;
                 }
-                int running = count();
+                int running = known();
                 if (running == 0 && brief) {
                     running = 1; // it has ended already, and counts all the same
                 } else if (running == 0 && told > 0) {
@@ -154,7 +166,7 @@ final class Activity implements ServerInterceptor {
                             continue;
                         }
                     }
-                    running = count();
+                    running = known();
                 }
                 if (running != told) {
                     long last;

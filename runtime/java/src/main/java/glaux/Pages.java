@@ -16,9 +16,12 @@ import scala.Tuple2;
 
 /** What the Spark UI of a session that runs and of one that is over have in common. */
 final class Pages {
-    /** Names and values that are never shown: Spark's own list, and what credentials are called elsewhere. */
+    /**
+     * Names and values that are never shown: Spark's own list, and what credentials are called elsewhere. A Spark Connect client
+     * sets spark.remote to its whole connection string, token included.
+     */
     static final String REDACTED = "(?i)secret|passw(or)?d|passphrase|token|access[._-]?key|account[._-]?key|api[._-]?key|private[._-]?key"
-            + "|signature|jaas|\\b(AKIA|ASIA)[A-Z0-9]{12,}";
+            + "|spark[._]remote|proxy-auth|signature|jaas|\\b(AKIA|ASIA)[A-Z0-9]{12,}";
 
     private static final String REGEX = "spark.redaction.regex";
 
