@@ -46,6 +46,7 @@ final class ConnectServer {
                 .maxInboundMessageSize((128 << 20) + (64 << 10))
                 .addService(new SparkConnectService(false));
         SparkConnectInterceptorRegistry$.MODULE$.chainInterceptors(builder);
+        builder.intercept(new AddressInterceptor());
         builder.intercept(new Activity(events));
         builder.intercept(new ContextInterceptor(context));
         builder.intercept(new SecretInterceptor(secret)); // the last one added is asked first

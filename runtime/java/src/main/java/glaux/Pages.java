@@ -21,7 +21,7 @@ final class Pages {
      * sets spark.remote to its whole connection string, token included.
      */
     static final String REDACTED = "(?i)secret|passw(or)?d|passphrase|token|access[._-]?key|account[._-]?key|api[._-]?key|private[._-]?key"
-            + "|spark[._]remote|proxy-auth|signature|jaas|\\b(AKIA|ASIA)[A-Z0-9]{12,}";
+            + "|signature|jaas|\\b(AKIA|ASIA)[A-Z0-9]{12,}|spark[._]remote|proxy-auth";
 
     private static final String REGEX = "spark.redaction.regex";
 
