@@ -318,10 +318,10 @@ def test_elsewhere_and_down(own_server, tmp_path_factory):
         assert here.stop().returncode == 0
 
 
-def test_tail_follows_the_drivers_stderr(server):
-    """Version 2 of the AWS CLI shows the driver's stderr while it is written."""
+def test_tail_follows_the_drivers_streams(server):
+    """Version 2 of the AWS CLI shows both of the driver's streams while they are written, and misses no line of either."""
     s = Spark(server, MonitoringConfiguration={"CloudWatchLoggingConfiguration": {
-        "Enabled": True, "LogGroup": "/tail/follow", "LogTypes": {"SPARK_DRIVER": ["STDERR"]}}})
+        "Enabled": True, "LogGroup": "/tail/follow", "LogTypes": {"SPARK_DRIVER": []}}})
     logs = server.client("logs")
     wait_for("the group is there", 20, lambda: logs.describe_log_groups(logGroupNamePrefix="/tail/follow")["logGroups"])
     env = {"PATH": "/usr/bin:/bin", "HOME": str(server.tmp), **server.env, "AWS_PAGER": "", "PYTHONUNBUFFERED": "1"}
@@ -330,16 +330,27 @@ def test_tail_follows_the_drivers_stderr(server):
         s.wait("IDLE")
         calc = s.start(textwrap.dedent("""
             import time
-            err = spark.sparkContext._jvm.java.lang.System.err
+            system = spark.sparkContext._jvm.java.lang.System
+            out, err = system.out, system.err
+            for i in range(1000):
+                out.println(f"out {i:04}")
+                err.println(f"err {i:04}")
+                time.sleep(0.01)
+            time.sleep(1)
             err.println("written while it runs")
             time.sleep(60)
             """))
-        wait_for("the line is in the log", 10, lambda: "written while it runs" in messages(logs, "/tail/follow"))
+        wait_for("the line is in the log", 40, lambda: "written while it runs" in messages(logs, "/tail/follow"))
+        shown = []
         for line in tail.stdout:
-            if line.rstrip("\n").endswith("written while it runs"):
+            text = line.rstrip("\n")
+            if text.endswith("written while it runs"):
                 break
+            shown.append(text[-8:])
         else:
             raise AssertionError("the tail ended without the line")
+        for stream in ("out", "err"):
+            assert [x for x in shown if x.startswith(stream + " ")] == [f"{stream} {i:04}" for i in range(1000)]
         assert s.state(calc) == "RUNNING"
     finally:
         tail.terminate()
