@@ -26,6 +26,19 @@ SLOW = """
 """
 
 
+STREAM = """
+    import sys
+
+    total = 0
+    for n, row in enumerate(spark.range(0, 500_000, 1, 8).selectExpr(*[f"id + {i} as c{i}" for i in range(8)]).toLocalIterator()):
+        if n == 0:
+            print("begun", flush=True)
+            sys.stdin.readline()
+        total += row[0]
+    print(n + 1, total)
+"""
+
+
 def begin(remote, rows):
     """A query that takes a second for each row on each of two cores; it runs when this returns."""
     p = remote.start(SLOW % rows)
@@ -126,12 +139,19 @@ def test_ways_in(remote, server):
 def test_restarts_under_a_running_query_and_a_driver_that_dies(own_server):
     s = Spark(own_server, workgroup="spark35")
     r = Remote(own_server, s.id)
-    for sig in (signal.SIGKILL, signal.SIGTERM):
-        p = begin(r, 8)
-        own_server.kill(sig)
-        own_server.start()
-        out, _ = r.finish(p)
-        assert out.split() == [str(sum(range(8)))], sig
+    p = begin(r, 8)
+    own_server.kill(signal.SIGKILL)
+    own_server.start()
+    assert r.finish(p)[0].split() == [str(sum(range(8)))]
+
+    p = r.start(STREAM)  # its reader waits, so that the stream stands still in the middle of a message
+    assert p.stdout.readline() == "begun\n", r.finish(p, check=False)
+    own_server.kill(signal.SIGTERM)
+    own_server.start()
+    p.stdin.write("\n")
+    p.stdin.flush()
+    assert r.finish(p)[0].split() == ["500000", str(sum(range(500_000)))]
+
     p = begin(r, 200)
     java = [pid for pid, line in processes().items() if "glaux.Driver" in line and str(own_server.data) in
             line + open(f"/proc/{pid}/environ").read()]
@@ -146,7 +166,7 @@ def test_restarts_under_a_running_query_and_a_driver_that_dies(own_server):
 
 def test_tokens_expire(tmp_path):
     """An expired one is good on the connection that knows it, and nowhere else."""
-    server = Server(tmp_path, "--connect-token-life", "12s", "--connect-token-grace", "0s").start()
+    server = Server(tmp_path, "--connect-token-life", "18s", "--connect-token-grace", "0s").start()
     try:
         s = Spark(server, workgroup="spark35")
         s.wait("IDLE")
@@ -159,7 +179,7 @@ def test_tokens_expire(tmp_path):
             print(spark.range(2).count())
         """, url=r.url(e))
         assert p.stdout.readline() == "1\n", r.finish(p, check=False)
-        wait_for("token has expired", 20, lambda: time.time() > e["AuthTokenExpirationTime"].timestamp())
+        wait_for("token has expired", 30, lambda: time.time() > e["AuthTokenExpirationTime"].timestamp())
         _, err = r.run("spark.range(3).count()", url=r.url(e), check=False)
         assert "StatusCode.PERMISSION_DENIED" in err and "the token has expired" in err, err[-2000:]
         p.stdin.write("\n")
