@@ -146,9 +146,12 @@ const (
 	breakWithin = 2 * time.Second
 )
 
-// lost is the verdict over a call whose driver cannot be reached: its session
-// has ended, or is about to be found so.
+// lost is the verdict over a call whose driver cannot be reached: it does not
+// serve Spark Connect, or its session has ended or is about to be found so.
 func (s *Server) lost(ctx context.Context, key session.Key, err error) *verdict {
+	if errors.Is(err, engine.ErrUnserved) || errors.Is(err, engine.ErrNoSecret) {
+		return &verdict{FailedPrecondition, "Spark Connect did not start in session " + string(key) + ": " + err.Error()}
+	}
 	if gone(err) || errors.Is(err, engine.ErrNoReply) || errors.Is(err, io.ErrUnexpectedEOF) {
 		if v := s.ended(ctx, key, endWithin); v != nil {
 			return v

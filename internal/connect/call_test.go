@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"glaux/internal/engine"
 	"glaux/internal/session"
 )
 
@@ -356,6 +357,19 @@ func TestCallDoesNotWaitForEver(t *testing.T) {
 	_, err := one(t, w.dial(), "Config", []byte{}, "x-aws-proxy-auth", w.token("k"))
 	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "still being made") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestSessionWithoutConnectAnswersFinally(t *testing.T) {
+	t.Parallel()
+	w := mustServe(t, nil)
+	w.sessions.add("k", &driver{b: &backend{}, fault: fmt.Errorf("%w: no.such.Interceptor was not found", engine.ErrUnserved)})
+	w.sessions.add("l", struct{ engine.Driver }{&driver{}}) // without secrets
+	for key, text := range map[session.Key]string{"k": "no.such.Interceptor was not found", "l": "driver has no secret"} {
+		_, err := one(t, w.dial(), "Config", []byte{}, "x-aws-proxy-auth", w.token(key))
+		if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "Spark Connect did not start in session "+string(key)) || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

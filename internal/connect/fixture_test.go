@@ -87,6 +87,7 @@ type driver struct {
 	engine.Driver
 	b     *backend
 	ready chan struct{} // nil: it is
+	fault error         // of Dial
 }
 
 func (d *driver) Ready(ctx context.Context) error {
@@ -102,6 +103,9 @@ func (d *driver) Ready(ctx context.Context) error {
 }
 
 func (d *driver) Dial(ctx context.Context, _ engine.Service) (net.Conn, error) {
+	if d.fault != nil {
+		return nil, d.fault
+	}
 	c, err := new(net.Dialer).DialContext(ctx, "unix", d.b.path)
 	if err != nil {
 		return nil, engine.ErrNoReply

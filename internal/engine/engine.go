@@ -65,7 +65,8 @@ type Driver interface {
 	// Watch calls f with the driver's status at once and after every change,
 	// one call at a time, until the driver is gone (nil) or ctx ends.
 	Watch(ctx context.Context, f func(Status)) error
-	// Dial connects to a service of the driver.
+	// Dial connects to a service of the driver. The error is ErrUnserved, with
+	// the reason, when the driver lives but will never have that service.
 	Dial(context.Context, Service) (net.Conn, error)
 	// Stop asks politely, forces when ctx ends, and returns once the driver is gone.
 	Stop(context.Context) error
@@ -243,4 +244,5 @@ var (
 	ErrNoLog    = errors.New("driver shows no logs")
 	ErrNoReply  = errors.New("driver does not answer")
 	ErrNoSecret = errors.New("driver has no secret for this service")
+	ErrUnserved = errors.New("driver could not start this service")
 )

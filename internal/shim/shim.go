@@ -93,6 +93,7 @@ const (
 	Gone        Code = "gone"         // the driver has ended
 	Bad         Code = "bad"          // the request makes no sense
 	Failed      Code = "failed"       // it was tried and did not work
+	Unserved    Code = "unserved"     // the driver does not have that service, and never will; the text says why
 	Trimmed     Code = "trimmed"      // a stream is kept from Reply.First on only
 )
 

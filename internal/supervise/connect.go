@@ -6,6 +6,11 @@ import (
 	"time"
 )
 
+// unservedError says why the JVM serves no Spark Connect, and never will.
+type unservedError string
+
+func (e unservedError) Error() string { return string(e) }
+
 // serveWithin bounds the wait for a JVM that has just become ready, and serves
 // Spark Connect a moment after that.
 const serveWithin = 10 * time.Second
@@ -17,8 +22,11 @@ func (s *Supervisor) dialConnect(ctx context.Context) (net.Conn, error) {
 	defer timer.Stop()
 	for {
 		s.mu.Lock()
-		wait, changed := !s.served && s.exit == nil, s.changed
+		wait, why, changed := !s.served && s.exit == nil, s.unserved, s.changed
 		s.mu.Unlock()
+		if why != "" {
+			return nil, unservedError(why)
+		}
 		conn, err := d.DialContext(ctx, "unix", s.spec.Connect)
 		if err == nil || !wait {
 			return conn, err

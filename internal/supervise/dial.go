@@ -83,6 +83,9 @@ func (s *Supervisor) dial(ctx context.Context, service string) (*os.File, error)
 	switch service {
 	case serviceConnect:
 		got, err := s.dialConnect(ctx)
+		if _, never := errors.AsType[unservedError](err); never {
+			return nil, err
+		}
 		if err != nil {
 			return nil, errors.New("cannot connect to " + filepath.Base(s.spec.Connect))
 		}
@@ -115,7 +118,11 @@ var errNoService = errors.New("there is no such service")
 // answerDial connects to a service and passes the socket.
 func (s *Supervisor) answerDial(ctx context.Context, conn *net.UnixConn, q shim.Request) {
 	f, err := s.dial(ctx, q.Service)
+	never, unserved := errors.AsType[unservedError](err)
 	switch {
+	case unserved:
+		_ = reply(conn, shim.Reply{Code: shim.Unserved, Text: string(never)})
+		return
 	case errors.Is(err, errNoService):
 		_ = reply(conn, shim.Reply{Code: shim.Bad, Text: fmt.Sprintf("there is no service %q", q.Service)})
 		return

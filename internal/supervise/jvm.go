@@ -241,7 +241,7 @@ func (s *Supervisor) fromJVM(e *event) {
 		if e.Ev == "connectFailed" {
 			s.log.Error("the JVM cannot serve Spark Connect", "error", e.text())
 		}
-		s.change(func() { s.served = true })
+		s.change(func() { s.served, s.unserved = true, e.text() })
 	case "failed":
 		s.failStart(e.text(), false)
 	case "executor":

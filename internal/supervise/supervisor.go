@@ -42,24 +42,25 @@ type Supervisor struct {
 	python *python
 	wg     sync.WaitGroup // everything Run waits for
 
-	mu      sync.Mutex // guards what follows
-	changed chan struct{}
-	epoch   uint64
-	status  shim.Status
-	cells   map[string]*cell
-	running *cell
-	servers int       // connections of servers
-	idle    time.Time // since when there is none
-	cause   string    // why the start failed, as the JVM says
-	exit    *shim.Exit
-	ending  chan struct{}             // closed once the driver is to end
-	grace   time.Duration             // how politely
-	force   chan struct{}             // closed once it is to end at once
-	gone    bool                      // exit is on disk
-	ready   [2]bool                   // JVM ready, Python attached
-	served  bool                      // the JVM serves Spark Connect, or never will
-	asking  map[int64]chan<- uiAnswer // who waits for the JVM's UI, by number
-	lastAsk int64                     // the last number
+	mu       sync.Mutex // guards what follows
+	changed  chan struct{}
+	epoch    uint64
+	status   shim.Status
+	cells    map[string]*cell
+	running  *cell
+	servers  int       // connections of servers
+	idle     time.Time // since when there is none
+	cause    string    // why the start failed, as the JVM says
+	exit     *shim.Exit
+	ending   chan struct{}             // closed once the driver is to end
+	grace    time.Duration             // how politely
+	force    chan struct{}             // closed once it is to end at once
+	gone     bool                      // exit is on disk
+	ready    [2]bool                   // JVM ready, Python attached
+	served   bool                      // the JVM serves Spark Connect, or never will
+	unserved string                    // why it never will
+	asking   map[int64]chan<- uiAnswer // who waits for the JVM's UI, by number
+	lastAsk  int64                     // the last number
 }
 
 // Run runs a session until its driver is gone, and writes why into the exit

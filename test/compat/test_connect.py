@@ -164,6 +164,19 @@ def test_restarts_under_a_running_query_and_a_driver_that_dies(own_server):
     assert time.monotonic() - began < 20
 
 
+def test_session_whose_connect_cannot_start_says_why(server):
+    s = Spark(server, workgroup="spark35", EngineConfiguration={
+        "MaxConcurrentDpus": 2, "SparkProperties": {"spark.connect.grpc.interceptor.classes": "no.such.Interceptor"}})
+    try:
+        s.wait("IDLE")
+        began = time.monotonic()
+        _, err = Remote(server, s.id).run("spark.range(1).count()", check=False)
+        assert "StatusCode.FAILED_PRECONDITION" in err and "no.such.Interceptor" in err, err[-2000:]
+        assert time.monotonic() - began < 30
+    finally:
+        s.end()
+
+
 def test_tokens_expire(tmp_path):
     """An expired one is good on the connection that knows it, and nowhere else."""
     server = Server(tmp_path, "--connect-token-life", "18s", "--connect-token-grace", "0s").start()

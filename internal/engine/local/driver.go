@@ -80,6 +80,8 @@ func contractError(e *shim.Error) error {
 		return ErrNotPrepared
 	case shim.Trimmed:
 		return &engine.TrimmedError{First: e.First}
+	case shim.Unserved:
+		return fmt.Errorf("%w: %s", engine.ErrUnserved, e.Text)
 	case shim.Mismatch, shim.Bad, shim.Failed:
 		return e
 	}

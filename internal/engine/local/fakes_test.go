@@ -127,6 +127,8 @@ func fakeJVM(args []string) int {
 	switch conf["spark.test.connect"] {
 	case "":
 		send(message{"ev": "connect"}) // so that nobody waits
+	case "never":
+		send(message{"ev": "connectFailed", "error": "no.such.Interceptor was not found"})
 	case "late":
 		time.AfterFunc(300*time.Millisecond, func() { serve() })
 	default:

@@ -472,6 +472,12 @@ func TestConnectSocketIsPassed(t *testing.T) {
 		t.Error("a service that is not there can be dialled")
 	}
 	none := ready(t, newWorld(t), testSpec())
+	spec = testSpec()
+	spec.Properties["spark.test.connect"] = "never"
+	never := ready(t, newWorld(t), spec)
+	if _, err := never.d.Dial(never.ctx, engine.Connect); !errors.Is(err, engine.ErrUnserved) || !strings.Contains(err.Error(), "no.such.Interceptor was not found") {
+		t.Errorf("Dial of what did not start: %v", err)
+	}
 	if _, err := none.d.Dial(none.ctx, engine.Connect); !errors.Is(err, engine.ErrNoReply) {
 		t.Errorf("Dial of what is not served: %v, want %v", err, engine.ErrNoReply)
 	}
