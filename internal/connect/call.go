@@ -163,16 +163,21 @@ func (s *Server) lost(ctx context.Context, key session.Key, err error) *verdict 
 // ended is the verdict over a call to a session that has ended, or is recorded
 // as ended before long; nil: it is not.
 func (s *Server) ended(ctx context.Context, key session.Key, within time.Duration) *verdict {
+	over := func() *verdict {
+		row, err := s.cfg.Sessions.Session(ctx, key)
+		if err != nil || (row.State != session.Ended && row.State != session.Stopping) {
+			return nil
+		}
+		return dead(&row)
+	}
+	// That its end was asked for is enough: it may take long to be recorded.
+	if v := over(); v != nil {
+		return v
+	}
 	wait, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if s.cfg.Sessions.AwaitEnd(wait, key) != nil {
-		return nil
-	}
-	row, err := s.cfg.Sessions.Session(ctx, key)
-	if err != nil || (row.State != session.Ended && row.State != session.Stopping) {
-		return nil
-	}
-	return dead(&row)
+	_ = s.cfg.Sessions.AwaitEnd(wait, key) // whatever came first, the record tells
+	return over()
 }
 
 // failure is the verdict over a call that broke on its way.

@@ -424,6 +424,34 @@ func TestDriverThatDiesUnderACallEndsItFinally(t *testing.T) {
 	}
 }
 
+func TestCallOfASessionThatIsEndingDoesNotWaitForTheEnd(t *testing.T) {
+	t.Parallel()
+	began := make(chan struct{})
+	up := mustBackend(t, func(_ string, s grpc.ServerStream) error {
+		close(began)
+		<-s.Context().Done()
+		return nil
+	})
+	w := mustServe(t, nil)
+	w.sessions.add("k", &driver{b: up})
+	failed := make(chan error, 1)
+	c, token := w.dial(), w.token("k")
+	go func() {
+		_, err := one(t, c, "ExecutePlan", []byte{}, "x-aws-proxy-auth", token)
+		failed <- err
+	}()
+	<-began
+	w.sessions.stopping("k") // and no record of the end comes
+	up.Stop()
+	stopped := time.Now()
+	if err := <-failed; status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "session k is TERMINATING") {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(stopped); took >= breakWithin {
+		t.Errorf("the status came after %v", took)
+	}
+}
+
 func TestBrokenConnectionToALivingDriverIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	first := mustBackend(t, results(1))

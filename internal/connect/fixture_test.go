@@ -145,6 +145,15 @@ func (f *sessions) end(key session.Key, cause session.Cause, reason string) {
 	close(f.ended[key])
 }
 
+// stopping has the end of a session asked for.
+func (f *sessions) stopping(key session.Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	row := f.rows[key]
+	row.State = session.Stopping
+	f.rows[key] = row
+}
+
 func (f *sessions) Session(_ context.Context, key session.Key) (session.Session, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
