@@ -4,10 +4,14 @@ import (
 	"container/list"
 	"context"
 	"crypto/tls"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
+
+	"glaux/internal/session"
 )
 
 // How many connections that have shown no good token there may be, of one
@@ -19,22 +23,29 @@ const (
 	strangersStay  = 30 * time.Second
 )
 
+// guestsOfOne is how many connections that have shown a good token one session
+// may have: they may stay for as long as the session does.
+const guestsOfOne = 1024
+
 // link is one client's connection below TLS.
 type link struct {
 	net.Conn
 	source netip.Prefix // its address; of IPv6 the network, of which one machine has all
 	tokens accepted
 	admit  *admission
-	since  time.Time
 	once   sync.Once
 
-	all, one *list.Element // its places among the strangers; guarded by admit.mu, nil once it is none
+	// Guarded by admit.mu.
+	since    time.Time                // since when it is a stranger
+	all, one *list.Element            // its places among the strangers, nil while it is none
+	guestOf  map[session.Key]struct{} // the sessions that it showed a good token of
+	closed   bool
 }
 
 // Close closes the connection, once.
 func (l *link) Close() error {
 	l.once.Do(func() {
-		l.admit.forget(l)
+		l.admit.leave(l)
 		l.admit.meter.Connected(-1)
 	})
 	return l.Conn.Close()
@@ -43,8 +54,9 @@ func (l *link) Close() error {
 // drop closes a connection that nobody reads from or writes to any more.
 func (l *link) drop() { _ = l.Close() } // a connection that is gone is what is wanted
 
-// welcome notes that the connection has shown a good token.
-func (l *link) welcome() { l.admit.forget(l) }
+// welcome notes that the connection has shown a good token of a session that
+// lives; false: the session has too many connections.
+func (l *link) welcome(key session.Key) bool { return l.admit.host(l, key) }
 
 // linkKey is the key of a request context's link.
 type linkKey struct{}
@@ -74,32 +86,31 @@ func sourceOf(a net.Addr) netip.Prefix {
 	return prefix
 }
 
-// admission keeps the connections of strangers: those that have shown no good
-// token yet.
+// admission keeps the connections: those of strangers, which have shown no good
+// token yet, and those of guests, by the sessions that they have shown one of.
 type admission struct {
 	meter Meter
 
 	mu  sync.Mutex
 	all *list.List                  // guarded by mu; *link, oldest first
 	by  map[netip.Prefix]*list.List // guarded by mu; likewise, by source
+
+	guests map[session.Key]map[*link]struct{} // guarded by mu
 }
 
 func newAdmission(m Meter) *admission {
-	return &admission{meter: m, all: list.New(), by: make(map[netip.Prefix]*list.List)}
+	return &admission{
+		meter: m, all: list.New(), by: make(map[netip.Prefix]*list.List), guests: make(map[session.Key]map[*link]struct{}),
+	}
 }
 
 // enter takes a connection as a stranger's, and closes an older one when there
 // are too many.
 func (a *admission) enter(c net.Conn) *link {
-	l := &link{Conn: c, source: sourceOf(c.RemoteAddr()), admit: a, since: time.Now()}
+	l := &link{Conn: c, source: sourceOf(c.RemoteAddr()), admit: a, guestOf: make(map[session.Key]struct{})}
 	a.meter.Connected(1)
 	a.mu.Lock()
-	own := a.by[l.source]
-	if own == nil {
-		own = list.New()
-		a.by[l.source] = own
-	}
-	l.all, l.one = a.all.PushBack(l), own.PushBack(l)
+	own := a.estrangeLocked(l)
 	var over *link
 	switch {
 	case own.Len() > strangersOfOne:
@@ -115,10 +126,77 @@ func (a *admission) enter(c net.Conn) *link {
 	return l
 }
 
-// forget takes a connection from the strangers, if it is among them.
-func (a *admission) forget(l *link) {
+// estrangeLocked puts a connection among the strangers, and returns those of
+// its source.
+func (a *admission) estrangeLocked(l *link) *list.List {
+	own := a.by[l.source]
+	if own == nil {
+		own = list.New()
+		a.by[l.source] = own
+	}
+	l.since, l.all, l.one = time.Now(), a.all.PushBack(l), own.PushBack(l)
+	return own
+}
+
+// leave takes a connection that closes from wherever it is.
+func (a *admission) leave(l *link) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	l.closed = true
+	a.knowLocked(l)
+	for key := range l.guestOf {
+		a.partLocked(l, key)
+	}
+}
+
+// host makes a connection a guest of a session; false: it has too many.
+func (a *admission) host(l *link, key session.Key) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, is := l.guestOf[key]; is || l.closed {
+		return true
+	}
+	if len(a.guests[key]) >= guestsOfOne {
+		return false
+	}
+	if a.guests[key] == nil {
+		a.guests[key] = make(map[*link]struct{})
+	}
+	a.guests[key][l], l.guestOf[key] = struct{}{}, struct{}{}
+	a.knowLocked(l)
+	return true
+}
+
+// hosts returns the sessions that have guests.
+func (a *admission) hosts() []session.Key {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.guests))
+}
+
+// part ends what a session that is over was to its guests: who is nobody
+// else's is a stranger again.
+func (a *admission) part(key session.Key) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for l := range a.guests[key] {
+		a.partLocked(l, key)
+		if len(l.guestOf) == 0 {
+			a.estrangeLocked(l)
+		}
+	}
+}
+
+func (a *admission) partLocked(l *link, key session.Key) {
+	delete(l.guestOf, key)
+	delete(a.guests[key], l)
+	if len(a.guests[key]) == 0 {
+		delete(a.guests, key)
+	}
+}
+
+// knowLocked takes a connection from the strangers, if it is among them.
+func (a *admission) knowLocked(l *link) {
 	if l.all == nil {
 		return
 	}

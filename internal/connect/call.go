@@ -45,6 +45,10 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, grant access.Grant
 	if v := s.mayCall(ctx, grant); v != nil {
 		return v.answer(w)
 	}
+	if !linkOf(ctx).welcome(key) {
+		s.cfg.Meter.Refused(TooMany)
+		return (&verdict{ResourceExhausted, "session " + grant.Session + " has too many connections"}).answer(w)
+	}
 	header, ok := forwarded(r.Header)
 	if !ok {
 		return (&verdict{ResourceExhausted, "the call's metadata is too long"}).answer(w)

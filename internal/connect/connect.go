@@ -99,7 +99,7 @@ func New(cfg Config) *Server {
 	cfg.Drain = cmp.Or(cfg.Drain, 2*time.Second)
 	return &Server{
 		cfg:     cfg,
-		judge:   &judge{tokens: cfg.Tokens, strict: cfg.Strict, graceEnds: time.Now().Add(cfg.Grace)},
+		judge:   &judge{tokens: cfg.Tokens, strict: cfg.Strict, started: time.Now(), grace: cfg.Grace},
 		routes:  newRoutes(cfg.Sessions),
 		admit:   newAdmission(cfg.Meter),
 		strikes: newStrikes(),

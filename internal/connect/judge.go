@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"glaux/internal/access"
+	"glaux/internal/ident"
 )
 
 // Refusal says why a call or a connection was not let in.
@@ -33,10 +35,16 @@ func (r Refusal) Error() string { return string(r) }
 
 // judge holds the rule of tokens.
 type judge struct {
-	tokens    Tokens
-	strict    bool
-	graceEnds time.Time
+	tokens  Tokens
+	strict  bool
+	started time.Time
+	grace   time.Duration
 }
+
+// graceReaches is how long before the server's start a token may have expired
+// and be taken within the grace: whoever was working then got one not longer
+// ago, and one that was lost long before opens nothing again.
+const graceReaches = 24 * time.Hour
 
 // remembered is how many tokens of one connection are known as accepted. A
 // client that gets a new one every few minutes fills it in a day.
@@ -89,7 +97,7 @@ func (j *judge) judge(token string, on *accepted) (access.Grant, error) {
 	case j.strict:
 		return grant, ExpiredToken
 	case on.has(sum):
-	case now.Before(j.graceEnds):
+	case now.Before(j.started.Add(j.grace)) && grant.Expires.After(j.started.Add(-graceReaches)):
 	default:
 		return grant, ExpiredToken
 	}
@@ -97,28 +105,37 @@ func (j *judge) judge(token string, on *accepted) (access.Grant, error) {
 	return grant, nil
 }
 
-// tokenOf finds the token of a call. AWS's way wins over the standard one,
-// whose header some clients use for other things.
-func tokenOf(h http.Header) (string, bool) {
-	if all := h["X-Aws-Proxy-Auth"]; len(all) > 0 {
-		return all[0], len(all) == 1
+// tokenOf finds the token of a call; empty: there is none, or more than one.
+// AWS's way wins over the standard one, whose header some clients use for other
+// things.
+func tokenOf(h http.Header) string {
+	switch all := h["X-Aws-Proxy-Auth"]; len(all) {
+	case 0:
+	case 1:
+		return all[0]
+	default:
+		return ""
 	}
 	all := h["Authorization"]
 	if len(all) != 1 {
-		return "", false
+		return ""
 	}
-	scheme, token, ok := strings.Cut(all[0], " ")
-	return token, ok && strings.EqualFold(scheme, "bearer")
+	scheme, token, _ := strings.Cut(all[0], " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return ""
+	}
+	return token
 }
 
 // sessionHost returns the session that a host name leads to: the first label
-// of KEY.sessions.ANYTHING. Every other name is a shared one.
+// of KEY.sessions.ANYTHING when it is a UUID, as every key is. Every other name
+// is a shared one.
 func sessionHost(host string) (key string, ok bool) {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
 	key, rest, _ := strings.Cut(strings.ToLower(host), ".")
-	return key, strings.HasPrefix(rest, "sessions.")
+	return key, ident.IsID(key) && strings.HasPrefix(rest, "sessions.")
 }
 
 // refusalText is what a client is told. It does not say what is wrong with a
@@ -139,47 +156,81 @@ func refusalText(why Refusal) string {
 // authenticate returns what the call's token grants, or answers the call.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (access.Grant, bool) {
 	l := linkOf(r.Context())
-	grant, err := s.admitted(r, l)
+	token := tokenOf(r.Header)
+	// A token that this connection has shown before is no guess and never waits.
+	known := l.tokens.has(sha256.Sum256([]byte(token)))
+	var wait time.Duration
+	if !known {
+		var ok bool
+		if wait, ok = s.strikes.take(l.source, time.Now()); !ok {
+			s.cfg.Meter.Refused(TooMany)
+			w.Header().Set("Connection", "close") // HTTP/2's goodbye, once this is answered
+			fail(w, Unavailable, "too many calls from this address were refused; try again")
+			return access.Grant{}, false
+		}
+		if wait > 0 && !waited(r.Context(), wait) {
+			return access.Grant{}, false // nobody is there any more
+		}
+	}
+	grant, err := s.admitted(r.Host, token, l)
 	if err == nil {
-		l.welcome()
+		if !known {
+			s.strikes.giveBack(l.source)
+		}
 		return grant, true
 	}
-	why, ok := errors.AsType[Refusal](err)
+	why, _ := errors.AsType[Refusal](err) // there are no others
 	text := refusalText(why)
-	if !ok {
-		why, text = NotAllowed, err.Error()
-	}
 	s.cfg.Meter.Refused(why)
-	if s.strikes.allow(l.source, time.Now()) {
+	late := wait > 0
+	if known { // refused now: not a guess, but not to be logged for ever either
+		more, ok := s.strikes.take(l.source, time.Now())
+		late = more > 0 || !ok
+	}
+	if !late {
 		s.cfg.Log.LogAttrs(r.Context(), slog.LevelWarn, "connect call refused", slog.String("reason", string(why)), slog.String("remote", r.RemoteAddr),
 			slog.String("session", grant.Session), slog.String("caller", grant.Who.ARN))
 	} else {
-		w.Header().Set("Connection", "close") // HTTP/2's goodbye, once this is answered
+		w.Header().Set("Connection", "close") // as above
 		text = "too many calls were refused: " + text
 	}
 	fail(w, PermissionDenied, text)
 	return grant, false
 }
 
-// admitted asks for the token, its session's host, and the caller's policy.
-func (s *Server) admitted(r *http.Request, l *link) (access.Grant, error) {
-	token, ok := tokenOf(r.Header)
-	if !ok || token == "" {
+// waited waits for d; false: ctx ended before.
+func waited(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// admitted asks for the token and its session's host, and returns a Refusal
+// otherwise.
+func (s *Server) admitted(host, token string, l *link) (access.Grant, error) {
+	if token == "" {
 		return access.Grant{}, NoToken
 	}
 	grant, err := s.judge.judge(token, &l.tokens)
 	if err != nil {
 		return grant, err
 	}
-	if key, own := sessionHost(r.Host); own && key != grant.Session {
+	if key, own := sessionHost(host); own && key != grant.Session {
 		return grant, ForeignToken
 	}
 	return grant, nil
 }
 
-// strikes bounds how often one source is refused: a bucket of strikesBurst that
-// fills again at strikesRate. Calls with a good token are never counted, so a
-// source that others share with an attacker keeps working.
+// strikes bounds how often one source may show tokens that are not good: a
+// bucket of strikesBurst that fills again at strikesRate. Good ones are given
+// back. Once it is empty calls wait for their turn, so a source that others
+// share with an attacker keeps working: connections go on with tokens they have
+// shown before, and new ones come in slowly.
 type strikes struct {
 	mu sync.Mutex
 	by map[netip.Prefix]bucket // guarded by mu
@@ -192,18 +243,20 @@ type bucket struct {
 
 const (
 	strikesBurst = 50
-	strikesRate  = 5 // per second
+	strikesRate  = 5  // per second
+	strikesQueue = 50 // that wait
 	strikesKept  = 10000
 )
 
 func newStrikes() *strikes { return &strikes{by: make(map[netip.Prefix]bucket)} }
 
-// allow counts one refusal, and reports whether the source may go on.
-func (s *strikes) allow(source netip.Prefix, now time.Time) bool {
+// take takes one try of a source and returns how long to wait before it; ok is
+// false when too many wait already.
+func (s *strikes) take(source netip.Prefix, now time.Time) (wait time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b, ok := s.by[source]
-	if !ok {
+	b, seen := s.by[source]
+	if !seen {
 		if len(s.by) >= strikesKept {
 			s.forgetLocked(now)
 		}
@@ -211,13 +264,22 @@ func (s *strikes) allow(source netip.Prefix, now time.Time) bool {
 	}
 	b.left = min(strikesBurst, b.left+now.Sub(b.at).Seconds()*strikesRate)
 	b.at = now
-	if b.left < 1 {
-		s.by[source] = b
-		return false
+	if ok = b.left-1 >= -strikesQueue; ok {
+		b.left--
+		wait = time.Duration(max(0, -b.left) / strikesRate * float64(time.Second))
 	}
-	b.left--
 	s.by[source] = b
-	return true
+	return wait, ok
+}
+
+// giveBack gives back a try that showed a good token.
+func (s *strikes) giveBack(source netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b, ok := s.by[source]; ok {
+		b.left = min(strikesBurst, b.left+1)
+		s.by[source] = b
+	}
 }
 
 // forgetLocked drops the sources whose bucket is full again, or all when that is none.

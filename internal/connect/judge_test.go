@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"glaux/internal/access"
+	"glaux/internal/session"
 )
 
 func TestRuleOfExpiredTokens(t *testing.T) {
@@ -44,6 +47,8 @@ func TestRuleOfExpiredTokens(t *testing.T) {
 		"expired, asked here when it was late": {used: []time.Duration{life + time.Minute}, asked: life + 2*time.Minute, want: ExpiredToken},
 		"expired, after a restart":             {restart: time.Hour, asked: time.Hour + grace - time.Second},
 		"expired, long after a restart":        {restart: time.Hour, asked: time.Hour + grace, want: ExpiredToken},
+		"expired a day before a restart":       {restart: life + graceReaches, asked: life + graceReaches + time.Second, want: ExpiredToken},
+		"expired within the day before":        {restart: life + graceReaches - time.Second, asked: life + graceReaches},
 		"expired, after a restart, strict":     {strict: true, restart: time.Hour, asked: time.Hour + time.Second, want: ExpiredToken},
 		"accepted within the grace of a restart, used on": {
 			restart: time.Hour, used: []time.Duration{time.Hour + time.Minute}, asked: 9 * time.Hour,
@@ -64,7 +69,7 @@ func TestRuleOfExpiredTokens(t *testing.T) {
 				at(c.restart)
 				j := &judge{tokens: keys, strict: c.strict}
 				if c.restart > 0 {
-					j.graceEnds = time.Now().Add(grace)
+					j.started, j.grace = time.Now(), grace
 				}
 				here, there := new(accepted), new(accepted)
 				for _, d := range c.used {
@@ -108,9 +113,10 @@ func TestTokensOfCalls(t *testing.T) {
 	t.Parallel()
 	up := mustBackend(t, results(0))
 	w := mustServe(t, nil)
-	w.sessions.add("k", &driver{b: up})
-	w.sessions.add("other", &driver{b: up})
-	token, other := w.token("k"), w.token("other")
+	const key, another = session.Key("0b2f8a4e-5d1c-4f6e-9a37-1c2d3e4f5a6b"), session.Key("other")
+	w.sessions.add(key, &driver{b: up})
+	w.sessions.add(another, &driver{b: up})
+	token, other := w.token(key), w.token(another)
 	denied := func(text string) string { return codes.PermissionDenied.String() + ": " + text }
 	for name, c := range map[string]struct {
 		meta []string
@@ -120,8 +126,9 @@ func TestTokensOfCalls(t *testing.T) {
 		"the standard way":                {[]string{"authorization", "Bearer " + token}, "OK: "},
 		"the standard way in lower case":  {[]string{"authorization", "bearer " + token}, "OK: "},
 		"AWS's way beside something else": {[]string{"authorization", "some session id", "x-aws-proxy-auth", token}, "OK: "},
-		"the host of its session":         {[]string{"host", "k.sessions.localhost:443", "x-aws-proxy-auth", token}, "OK: "},
-		"another session's host":          {[]string{"host", "k.sessions.localhost:443", "x-aws-proxy-auth", other}, denied("the token is for another session")},
+		"the host of its session":         {[]string{"host", string(key) + ".sessions.localhost:443", "x-aws-proxy-auth", token}, "OK: "},
+		"another session's host":          {[]string{"host", string(key) + ".sessions.localhost:443", "x-aws-proxy-auth", other}, denied("the token is for another session")},
+		"a host that is only named alike": {[]string{"host", "glaux.sessions.localhost", "x-aws-proxy-auth", other}, "OK: "},
 		"none":                            {nil, denied("the call carries no token: send the AuthToken of GetSessionEndpoint as x-aws-proxy-auth, or as a bearer token")},
 		"two":                             {[]string{"x-aws-proxy-auth", token, "x-aws-proxy-auth", token}, denied("the call carries no token: send the AuthToken of GetSessionEndpoint as x-aws-proxy-auth, or as a bearer token")},
 		"another scheme":                  {[]string{"authorization", "Basic " + token}, denied("the call carries no token: send the AuthToken of GetSessionEndpoint as x-aws-proxy-auth, or as a bearer token")},
@@ -169,24 +176,36 @@ func TestRefusedCallsAreBoundedForOneSourceOnly(t *testing.T) {
 		s := newStrikes()
 		a, b := netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32")
 		for n := range strikesBurst {
-			if !s.allow(a, time.Now()) {
+			if wait, ok := s.take(a, time.Now()); wait > 0 || !ok {
 				t.Fatalf("refusal %d is one too many", n)
 			}
 		}
-		if s.allow(a, time.Now()) || !s.allow(b, time.Now()) {
-			t.Error("the burst is not bounded, or another source's is")
+		for n := range strikesQueue {
+			if wait, ok := s.take(a, time.Now()); !ok || wait.Round(time.Millisecond) != time.Duration(n+1)*time.Second/strikesRate {
+				t.Fatalf("call %d past the burst waits %v, %v", n, wait, ok)
+			}
 		}
-		time.Sleep(time.Second)
+		if _, ok := s.take(a, time.Now()); ok {
+			t.Error("any number may wait")
+		}
+		if wait, ok := s.take(b, time.Now()); wait > 0 || !ok {
+			t.Error("another source waits")
+		}
+		time.Sleep((strikesQueue/strikesRate + 1) * time.Second)
 		for range strikesRate {
-			if !s.allow(a, time.Now()) {
+			if wait, _ := s.take(a, time.Now()); wait > 0 {
 				t.Error("the bucket does not fill")
 			}
 		}
-		if s.allow(a, time.Now()) {
+		s.giveBack(a)
+		if wait, _ := s.take(a, time.Now()); wait > 0 {
+			t.Error("what was given back is lost")
+		}
+		if wait, _ := s.take(a, time.Now()); wait == 0 {
 			t.Error("the rate is not bounded")
 		}
 		for n := range 3 * strikesKept {
-			s.allow(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32), time.Now())
+			s.take(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 32), time.Now())
 		}
 		if len(s.by) > strikesKept {
 			t.Errorf("%d sources are kept", len(s.by))
@@ -210,6 +229,35 @@ func TestManyRefusalsEndTheConnectionAndGoodTokensGoOn(t *testing.T) {
 	}
 	if status.Code(last) != codes.PermissionDenied || !strings.Contains(last.Error(), "too many calls were refused") {
 		t.Errorf("got %v", last)
+	}
+	if _, err := one(t, w.dial(), "Config", []byte{}, "x-aws-proxy-auth", token); err != nil {
+		t.Errorf("a new connection with a good token: %v", err)
+	}
+}
+
+// TestGuessesAreJudgedSlowlyHoweverTheyCome has each guess on a connection of its own.
+func TestGuessesAreJudgedSlowlyHoweverTheyCome(t *testing.T) {
+	t.Parallel()
+	w := mustServe(t, nil)
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(with(t.Context(), "x-aws-proxy-auth", "nonsense"), 2*time.Second)
+	defer cancel()
+	var guessing sync.WaitGroup
+	for range 2 * (strikesBurst + strikesQueue) {
+		guessing.Go(func() {
+			switch err := w.dial().Invoke(ctx, service+"Config", new([]byte), new([]byte)); status.Code(err) {
+			case codes.PermissionDenied, codes.Unavailable, codes.DeadlineExceeded:
+			default:
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	guessing.Wait()
+	most := strikesBurst + int(time.Since(began).Seconds()*strikesRate) + 1
+	w.meter.mu.Lock()
+	defer w.meter.mu.Unlock()
+	if judged := w.meter.refused[WrongToken]; judged > most || w.meter.refused[TooMany] == 0 {
+		t.Errorf("%d were judged, %d at most may be; %d were turned away", judged, most, w.meter.refused[TooMany])
 	}
 }
 
@@ -310,7 +358,7 @@ func TestStrangersLeaveInTime(t *testing.T) {
 		near2, far2 := net.Pipe()
 		defer far2.Close()
 		guest := a.enter(near2)
-		guest.welcome()
+		guest.welcome("k")
 		time.Sleep(strangersStay - time.Second)
 		a.expire(time.Now())
 		if meter.open != 2 {
@@ -329,11 +377,80 @@ func TestStrangersLeaveInTime(t *testing.T) {
 	})
 }
 
+func TestGuestsOfASessionThatEndedAreStrangersAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		meter, known := &tally{}, newSessions()
+		s := New(Config{Sessions: known, Meter: meter})
+		for _, key := range []session.Key{"k", "l"} {
+			known.add(key, nil)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var sweeping sync.WaitGroup
+		sweeping.Go(func() { s.runSweep(ctx) })
+		guest := func(of ...session.Key) {
+			near, far := net.Pipe()
+			t.Cleanup(func() { far.Close() })
+			l := s.admit.enter(near)
+			for _, key := range of {
+				if !l.welcome(key) {
+					t.Errorf("one of %d guests of %s is turned away", guestsOfOne, key)
+				}
+			}
+		}
+		for range guestsOfOne - 1 {
+			guest("k")
+		}
+		guest("k", "l")
+		near, far := net.Pipe()
+		defer far.Close()
+		if more := s.admit.enter(near); more.welcome("k") || !more.welcome("l") {
+			t.Error("a session may have any number of guests, or another may have none")
+		}
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if meter.open != guestsOfOne+1 {
+			t.Errorf("%d are open while the sessions live", meter.open)
+		}
+		known.end("k", session.Expired, "")
+		time.Sleep(partEvery + strangersStay + 2*sweepEvery)
+		synctest.Wait()
+		if meter.open != 2 {
+			t.Errorf("%d are open, two are another session's", meter.open)
+		}
+		known.end("l", session.Expired, "")
+		time.Sleep(partEvery + strangersStay + 2*sweepEvery)
+		synctest.Wait()
+		if meter.open != 0 || len(s.admit.guests) != 0 || s.admit.all.Len() != 0 {
+			t.Errorf("%d are open, %d and %d are kept", meter.open, len(s.admit.guests), s.admit.all.Len())
+		}
+		cancel()
+		sweeping.Wait()
+	})
+}
+
+func TestTokenOfADeadSessionMakesNoGuest(t *testing.T) {
+	t.Parallel()
+	w := mustServe(t, nil)
+	w.sessions.add("k", &driver{})
+	w.sessions.end("k", session.Expired, "")
+	if _, err := one(t, w.dial(), "Config", []byte{}, "x-aws-proxy-auth", w.token("k")); status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("got %v", err)
+	}
+	w.server.admit.mu.Lock()
+	defer w.server.admit.mu.Unlock()
+	if n, m := len(w.server.admit.guests), w.server.admit.all.Len(); n != 0 || m != 1 {
+		t.Errorf("%d sessions have guests, %d strangers are there", n, m)
+	}
+}
+
 func TestSessionHosts(t *testing.T) {
 	t.Parallel()
+	const id = "0b2f8a4e-5d1c-4f6e-9a37-1c2d3e4f5a6b"
 	for host, want := range map[string]string{
 		"localhost": "", "localhost:443": "", "127.0.0.1:15443": "", "[::1]:443": "", "sessions.localhost": "",
-		"k.sessions.localhost": "k", "K.Sessions.Localhost:443": "k", "k.sessions.spark.example.com": "k", "spark.example.com": "",
+		id + ".sessions.localhost": id, strings.ToUpper(id) + ".Sessions.Localhost:443": id, id + ".sessions.spark.example.com": id,
+		"spark.example.com": "", "glaux.sessions.example.com": "", "k.sessions.localhost": "", id + ".example.com": "",
 	} {
 		if key, ok := sessionHost(host); ok != (want != "") || ok && key != want {
 			t.Errorf("%s: %q, %v", host, key, ok)

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"glaux/internal/session"
 )
 
 // How long a TLS handshake may take.
@@ -32,8 +34,12 @@ const (
 	pingAnswer = 24 * time.Hour
 )
 
-// sweepEvery is how often what is idle is looked for.
-const sweepEvery = time.Second
+// How often what is idle is looked for, and whether the sessions that have
+// connections live.
+const (
+	sweepEvery = time.Second
+	partEvery  = 10 * time.Second
+)
 
 // tlsConfig is what strangers are met with.
 func (s *Server) tlsConfig() *tls.Config {
@@ -118,8 +124,9 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 
 // runSweep closes what is idle for too long, until ctx ends.
 func (s *Server) runSweep(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
+	tick, slow := time.NewTicker(sweepEvery), time.NewTicker(partEvery)
 	defer tick.Stop()
+	defer slow.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -127,6 +134,18 @@ func (s *Server) runSweep(ctx context.Context) {
 		case now := <-tick.C:
 			s.admit.expire(now)
 			s.routes.sweep(now)
+		case <-slow.C:
+			s.partFromEnded(ctx)
+		}
+	}
+}
+
+// partFromEnded makes strangers of the guests of sessions that have ended.
+func (s *Server) partFromEnded(ctx context.Context) {
+	for _, key := range s.admit.hosts() {
+		row, err := s.cfg.Sessions.Session(ctx, key)
+		if errors.Is(err, session.ErrNotFound) || (err == nil && row.State == session.Ended) {
+			s.admit.part(key)
 		}
 	}
 }

@@ -15,6 +15,9 @@ type Home struct {
 // Athena's session and calculation ids.
 func NewID() string { return uuid.NewString() }
 
+// IsID reports whether s has the form of an id; hex digits may be upper case.
+func IsID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }
+
 // Workgroup returns the ARN of an Athena workgroup.
 func (h Home) Workgroup(name string) string {
 	return "arn:" + h.Partition + ":athena:" + h.Region + ":" + h.Account + ":workgroup/" + name

@@ -166,7 +166,8 @@ def test_restarts_under_a_running_query_and_a_driver_that_dies(own_server):
 
 def test_session_whose_connect_cannot_start_says_why(server):
     s = Spark(server, workgroup="spark35", EngineConfiguration={
-        "MaxConcurrentDpus": 2, "SparkProperties": {"spark.connect.grpc.interceptor.classes": "no.such.Interceptor"}})
+        "MaxConcurrentDpus": 2,
+        "Classifications": [{"Name": "spark-defaults", "Properties": {"spark.connect.grpc.interceptor.classes": "no.such.Interceptor"}}]})
     try:
         s.wait("IDLE")
         began = time.monotonic()
