@@ -71,6 +71,10 @@ func TestCallsThatAreResetAtOnceHinderNobody(t *testing.T) {
 	w := mustServe(t, nil)
 	w.sessions.add("k", &driver{b: up})
 	good, token := w.dial(), w.token("k")
+	// A client that comes only now would have to wait for its turn.
+	if _, err := one(t, good, "Config", []byte{}, "x-aws-proxy-auth", token); err != nil {
+		t.Fatal(err)
+	}
 	for name, sent := range map[string]string{"without a good token": "nonsense", "with one": token} {
 		f := w.frames()
 		var reading sync.WaitGroup
