@@ -2,7 +2,10 @@ package delivery
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"glaux/internal/engine"
@@ -109,10 +112,7 @@ func (g *gatherer) skip(to int64) {
 	if g.b.empty() {
 		g.b.from = to // what was delivered from before the gap keeps its name
 	}
-	for w, h := range g.held { // what was held is all there is of its line
-		g.line(time.Time{}, h.text)
-		delete(g.held, w)
-	}
+	g.release() // what was held is all there is of its line
 	g.line(time.Time{}, fmt.Sprintf("[%d bytes of the log were dropped before they could be delivered]", to-g.at))
 	g.at, g.rest, g.b.next = to, g.rest[:0], to
 }
@@ -125,11 +125,18 @@ func (g *gatherer) finish() {
 	if len(g.rest) > 0 { // a record cut short, by a kill
 		g.record(g.rest)
 	}
-	for w, h := range g.held {
-		g.line(time.Time{}, h.text)
-		delete(g.held, w)
-	}
+	g.release()
 	g.b.next = g.at
+}
+
+// release makes lines of what is held, in the order in which they began: what
+// is sent again is the same.
+func (g *gatherer) release() {
+	held := slices.SortedFunc(maps.Values(g.held), func(a, b *heldLine) int { return cmp.Compare(a.from, b.from) })
+	for _, h := range held {
+		g.line(time.Time{}, h.text)
+	}
+	clear(g.held)
 }
 
 // take returns the batch and begins another.
