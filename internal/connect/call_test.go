@@ -171,9 +171,11 @@ func TestMetadataBetweenClientAndProxyStays(t *testing.T) {
 	if s := got.Given.Get("x-glaux-session-secret"); len(s) != 1 || s[0] != up.secret {
 		t.Errorf("the driver was given the secret %q", s)
 	}
-	long := r.record(t, w.dial(), "Config", [][]byte{claimed("x")}, "authorization", "Bearer "+w.token("k"), "long", strings.Repeat("x", maxForwarded))
-	if long.Code != codes.ResourceExhausted {
-		t.Errorf("metadata that the driver cannot take: %v %s", long.Code, long.Text)
+	for _, n := range []int{maxForwarded, 40 << 10} {
+		long := r.record(t, w.dial(), "Config", [][]byte{claimed("x")}, "authorization", "Bearer "+w.token("k"), "long", strings.Repeat("x", n))
+		if long.Code != codes.ResourceExhausted {
+			t.Errorf("%d bytes of metadata, which the driver cannot take: %v %s", n, long.Code, long.Text)
+		}
 	}
 }
 

@@ -18,8 +18,9 @@ import (
 const handshakeWithin = 10 * time.Second
 
 // maxMetadata bounds the metadata of a call, bytes; beyond it net/http answers
-// with status 431.
-const maxMetadata = 16 << 10
+// with status 431 or ends the connection, and with it other calls. So it is far
+// more than what is taken, which gets a status.
+const maxMetadata = 64 << 10
 
 // pingEvery is how long a client may be silent before it is pinged, which also
 // keeps what lies between us from forgetting the connection.

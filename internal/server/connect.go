@@ -41,6 +41,9 @@ func (s *Server) listenConnect(ctx context.Context) error {
 			return fmt.Errorf("cannot serve Spark Connect on %s: %w", want, err)
 		}
 		s.connect = l
+		if host, _, err := net.SplitHostPort(want); err == nil && s.cfg.Connect.PublicHost == "" && (host == "" || net.ParseIP(host).IsUnspecified()) {
+			s.log.Warn("Spark Connect is served on every address, but its URLs name localhost: connect-public-host says what clients elsewhere call this machine")
+		}
 		return nil
 	}
 	l, why, err := listenFirst(ctx, connectPort, s.place.lastConnect(), connectOther, "0")

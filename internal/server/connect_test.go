@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -84,6 +85,20 @@ func TestConnectAddressThatIsTakenIsTold(t *testing.T) {
 	l.Close()
 	if _, _, err := listenFirst(t.Context(), port); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("the only one is taken: %v", err)
+	}
+}
+
+func TestUrlsOfEveryAddressAreTold(t *testing.T) {
+	for want, public := range map[string]string{"0.0.0.0:0": "", "127.0.0.1:0": "", ":0": "spark.example.com"} {
+		var out strings.Builder
+		s := &Server{cfg: Config{Connect: Connect{Listen: want, PublicHost: public}}, log: slog.New(slog.NewTextHandler(&out, nil))}
+		if err := s.listenConnect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.connect.Close()
+		if told := strings.Contains(out.String(), "connect-public-host"); told != (want == "0.0.0.0:0") {
+			t.Errorf("%s, %q: told %q", want, public, &out)
+		}
 	}
 }
 
