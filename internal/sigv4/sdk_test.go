@@ -83,7 +83,12 @@ func parsed(t *testing.T, wire string) *http.Request {
 	select {
 	case r := <-seen:
 		return r
-	case <-ln.done:
+	case <-ln.done: // after a reply both are ready
+		select {
+		case r := <-seen:
+			return r
+		default:
+		}
 		t.Fatalf("the server refused the request:\n%s", ln.reply.String())
 	}
 	return nil

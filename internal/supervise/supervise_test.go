@@ -309,10 +309,25 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestSweepFindsAMarkedProcess(t *testing.T) {
 	const key = "0badcafe-0000-0000-0000-000000000001"
-	cmd := exec.Command("sleep", "300")
+	cmd := exec.Command("cat")
 	cmd.Env = append(os.Environ(), MarkOf(key))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// It has an environment once it runs, which is a little after Start.
+	if _, err := in.Write([]byte{'x'}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup

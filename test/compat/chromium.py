@@ -1,6 +1,7 @@
 """A real browser: Debian's chromium, headless, spoken to over its DevTools pipe."""
 
 import base64
+import fcntl
 import json
 import os
 import queue
@@ -35,10 +36,10 @@ class Chromium:
         theirs_r, ours_w = os.pipe()
 
         def passed():
-            os.dup2(theirs_r, 13)
-            os.dup2(theirs_w, 14)
-            os.dup2(13, 3)
-            os.dup2(14, 4)
+            # Out of the way first: they may themselves have one of these numbers.
+            reads, writes = fcntl.fcntl(theirs_r, fcntl.F_DUPFD, 5), fcntl.fcntl(theirs_w, fcntl.F_DUPFD, 5)
+            os.dup2(reads, 3)
+            os.dup2(writes, 4)
 
         self.process = subprocess.Popen(
             ["chromium", *FLAGS, f"--user-data-dir={self.profile}", "about:blank"], stdin=subprocess.DEVNULL,
