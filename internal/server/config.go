@@ -133,8 +133,8 @@ type S3 struct {
 type Connect struct {
 	// Listen is its TCP address. Port 0 takes a free one. Empty: 127.0.0.1:443
 	// where that may be bound, otherwise port 15443, or a free one when that is
-	// taken, which is kept at the next start; a free one when the server's
-	// Listen asks for one. "off": not served.
+	// taken; but the port of the last start first while sessions of then live. A
+	// free one when the server's Listen asks for one. "off": not served.
 	Listen string `help:"Address of Spark Connect; 'off' for none (default: 127.0.0.1:443, or port 15443 where 443 may not be bound)." placeholder:"HOST:PORT" yaml:"listen"`
 	// PublicHost and PublicPort are what clients are told to connect to, behind
 	// a load balancer or a redirect. Empty: localhost, or Listen's host when

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,48 +28,70 @@ const (
 	connectOther = "15443"
 )
 
-// listenConnect binds the address of Spark Connect. One that was asked for is
-// taken or the start fails; otherwise the first that can be had is, and the
-// log says once why it is not 443.
+// listenConnect binds the address of Spark Connect that was asked for, or fails.
 func (s *Server) listenConnect(ctx context.Context) error {
-	switch want := s.cfg.Connect.Listen; want {
-	case "off":
-		return nil
-	case "":
-	default:
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", want)
-		if err != nil {
-			return fmt.Errorf("cannot serve Spark Connect on %s: %w", want, err)
-		}
-		s.connect = l
-		if host, _, err := net.SplitHostPort(want); err == nil && s.cfg.Connect.PublicHost == "" && (host == "" || net.ParseIP(host).IsUnspecified()) {
-			s.log.Warn("Spark Connect is served on every address, but its URLs name localhost: connect-public-host says what clients elsewhere call this machine")
-		}
+	want := s.cfg.Connect.Listen
+	if want == "off" || want == "" {
 		return nil
 	}
-	l, why, err := listenFirst(ctx, connectPort, s.place.lastConnect(), connectOther, "0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", want)
+	if err != nil {
+		return fmt.Errorf("cannot serve Spark Connect on %s: %w", want, err)
+	}
+	s.connect = l
+	if host, _, err := net.SplitHostPort(want); err == nil && s.cfg.Connect.PublicHost == "" && (host == "" || net.ParseIP(host).IsUnspecified()) {
+		s.log.Warn("Spark Connect is served on every address, but its URLs name localhost: connect-public-host says what clients elsewhere call this machine")
+	}
+	return nil
+}
+
+// findConnect binds the first address of Spark Connect that can be had, where
+// none was asked for. Clients of the sessions that live, of which there are
+// live, look for it on the port that it had, whatever else became free since.
+func (s *Server) findConnect(ctx context.Context, live int) error {
+	if s.cfg.Connect.Listen != "" {
+		return nil
+	}
+	last := s.place.lastConnect()
+	l, why, err := listenFirst(ctx, connectPorts(last, live)...)
 	if err != nil {
 		return fmt.Errorf("cannot serve Spark Connect: %w", err)
 	}
 	s.connect = l
-	if why == nil {
-		return nil
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return err
 	}
 	reason := "it may not be bound"
 	if errors.Is(why, syscall.EADDRINUSE) {
 		reason = "another program uses it"
 	}
-	s.log.Warn("Spark Connect is not served on port 443 ("+reason+"), so its URLs carry a port; \"glaux doctor\" tells how to change that",
-		"connect", s.connect.Addr().String())
-	// Clients that run come back to the same port after a restart.
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err == nil {
-		err = s.place.keepConnect(port)
+	at := slog.String("connect", l.Addr().String())
+	switch stay := live > 0 && last != ""; {
+	case stay && port != last:
+		s.log.Warn("Spark Connect is not served on port "+last+" any more ("+reason+"), so clients of the sessions that go on cannot come back to it",
+			at, slog.Int("sessions", live))
+	case stay && port != connectPort:
+		s.log.Info("Spark Connect stays on the port that clients of the sessions that go on know", at, slog.Int("sessions", live))
+	case port != connectPort:
+		s.log.Warn("Spark Connect is not served on port 443 ("+reason+"), so its URLs carry a port; \"glaux doctor\" tells how to change that", at)
 	}
-	if err != nil {
+	if port == last {
+		return nil
+	}
+	if err := s.place.keepConnect(port); err != nil {
 		s.log.Warn("cannot remember the port of Spark Connect", "cause", err)
 	}
 	return nil
+}
+
+// connectPorts are the ports to try for Spark Connect, in order. last is the
+// one that it was served on, or "", and live how many sessions go on.
+func connectPorts(last string, live int) []string {
+	if live > 0 {
+		return []string{last, connectPort, connectOther, "0"}
+	}
+	return []string{connectPort, last, connectOther, "0"}
 }
 
 // listenFirst listens on the first of the loopback's ports that can be had. why
@@ -90,8 +113,8 @@ func listenFirst(ctx context.Context, ports ...string) (l net.Listener, why, err
 
 func (p place) connectPortFile() string { return filepath.Join(p.connect(), "port") }
 
-// lastConnect returns the port that Spark Connect was served on when it could
-// not be 443, or "".
+// lastConnect returns the port that Spark Connect was last served on where none
+// was asked for, or "".
 func (p place) lastConnect() string {
 	text, err := os.ReadFile(p.connectPortFile())
 	if _, bad := strconv.ParseUint(string(text), 10, 16); err != nil || bad != nil {
@@ -111,9 +134,17 @@ func (p place) keepConnect(port string) error {
 // system's roots and ours.
 func (s *Server) rootsFile() string { return filepath.Join(s.place.connect(), "roots.pem") }
 
-// wireConnect makes the proxy of Spark Connect, if it is served.
-func (p *parts) wireConnect() error {
+// wireConnect makes the proxy of Spark Connect, if it is served. It comes after
+// the other parts, because the sessions that live have a say in the port.
+func (p *parts) wireConnect(ctx context.Context) error {
 	s := p.s
+	live, err := p.sessions.Live(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.findConnect(ctx, live); err != nil {
+		return err
+	}
 	if s.connect == nil {
 		return nil
 	}

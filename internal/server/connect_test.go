@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -118,6 +119,72 @@ func TestPortThatConnectHadIsKept(t *testing.T) {
 	}
 	if got := p.lastConnect(); got != "" {
 		t.Errorf("nonsense is taken for a port: %q", got)
+	}
+}
+
+func TestPortsOfConnect(t *testing.T) {
+	for name, k := range map[string]struct {
+		last string
+		live int
+		want []string
+	}{
+		"the first start":                {"", 0, []string{"443", "", "15443", "0"}},
+		"nobody waits":                   {"15443", 0, []string{"443", "15443", "15443", "0"}},
+		"clients know another":           {"15443", 1, []string{"15443", "443", "15443", "0"}},
+		"clients know 443":               {"443", 2, []string{"443", "443", "15443", "0"}},
+		"sessions of before it was kept": {"", 1, []string{"", "443", "15443", "0"}},
+	} {
+		if got := connectPorts(k.last, k.live); !slices.Equal(got, k.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestConnectComesBackWhereSessionsLive(t *testing.T) {
+	before, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	_, port, err := net.SplitHostPort(before.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := place{data: t.TempDir()}
+	if err := p.keepConnect(port); err != nil {
+		t.Fatal(err)
+	}
+	start := func(listen string, live int) (now, told string) {
+		t.Helper()
+		var out strings.Builder
+		s := &Server{cfg: Config{Connect: Connect{Listen: listen}}, place: p, log: slog.New(slog.NewTextHandler(&out, nil))}
+		if err := errors.Join(s.listenConnect(t.Context()), s.findConnect(t.Context(), live)); err != nil {
+			t.Fatal(err)
+		}
+		defer s.connect.Close()
+		_, now, err := net.SplitHostPort(s.connect.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now, out.String()
+	}
+	now, told := start("", 2)
+	if now == port || strings.Count(told, "\n") != 1 || !strings.Contains(told, "not served on port "+port+" any more (another program uses it)") {
+		t.Errorf("the port of before is taken: %s, told %q", now, told)
+	}
+	if got := p.lastConnect(); got != now {
+		t.Errorf("served on %s, kept %q", now, got)
+	}
+	if now, told := start("127.0.0.1:0", 2); now == p.lastConnect() || told != "" {
+		t.Errorf("an address was asked for: %s, told %q", now, told)
+	}
+	if err := p.keepConnect(port); err != nil {
+		t.Fatal(err)
+	}
+	before.Close()
+	now, told = start("", 2)
+	if now != port || !strings.Contains(told, "level=INFO") || strings.Count(told, "\n") != 1 {
+		t.Errorf("the port of before is free: %s and not %s, told %q", now, port, told)
 	}
 }
 

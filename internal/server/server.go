@@ -71,14 +71,19 @@ func Run(ctx context.Context, c Config, out io.Writer) error {
 	if err := s.listenConnect(ctx); err != nil {
 		return err
 	}
-	if s.connect != nil {
-		defer s.connect.Close()
-	}
+	defer func() {
+		if s.connect != nil {
+			s.connect.Close()
+		}
+	}()
 	s.meter = newMeter()
 	if s.parts, err = s.wire(ctx); err != nil {
 		return err
 	}
 	defer s.parts.close()
+	if err := s.parts.wireConnect(ctx); err != nil {
+		return err
+	}
 	return s.serve(ctx)
 }
 

@@ -52,7 +52,8 @@ type parts struct {
 	query *awsapi.Query // the query protocol
 }
 
-// wire opens and connects every part. Nothing runs yet when it returns.
+// wire opens and connects every part but Spark Connect. Nothing runs yet when
+// it returns.
 func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 	p := &parts{s: s, home: ident.Home{Partition: "aws", Region: s.cfg.Region, Account: s.cfg.Account}}
 	p.audit = access.NewAuditLog(s.log)
@@ -87,9 +88,6 @@ func (s *Server) wire(ctx context.Context) (_ *parts, err error) {
 	}
 	p.workgroups = workgroup.New(p.db, p.authority, p.home, p.pages())
 	if err = p.wireSessions(ctx); err != nil {
-		return nil, err
-	}
-	if err = p.wireConnect(); err != nil {
 		return nil, err
 	}
 	p.wireHistory()
