@@ -54,7 +54,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, grant access.Grant
 		return (&verdict{ResourceExhausted, "the call's metadata is too long"}).answer(w)
 	}
 	body := newSplicer(r.Body, identity(userOf(grant.Who), grant.Who.ARN))
-	for attempt := 1; ; attempt++ {
+	for n := 1; ; n++ {
 		up, v := s.upstream(ctx, key)
 		if v != nil {
 			return v.answer(w)
@@ -62,13 +62,13 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, grant access.Grant
 		header[secretHeader] = []string{up.secret}
 		out := &http.Request{
 			Method: http.MethodPost, URL: &url.URL{Scheme: "http", Host: "driver", Path: r.URL.Path},
-			Header: header, Body: body, ContentLength: -1,
+			Header: header, Body: &attempt{splicer: body, src: r.Body}, ContentLength: -1,
 		}
 		in, err := up.RoundTrip(out.WithContext(ctx))
 		if err == nil {
 			return s.relay(ctx, w, in, body, up, key)
 		}
-		if attempt < attempts && ctx.Err() == nil && !body.touched.Load() && up.Err() != nil {
+		if n < attempts && ctx.Err() == nil && !body.touched.Load() && up.Err() != nil {
 			continue // the connection had broken before; nothing of the call was sent
 		}
 		return s.failure(ctx, body, up, key, err).answer(w)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"sync"
 	"sync/atomic"
 )
 
@@ -122,7 +124,6 @@ func (s *splicer) drain(p []byte) int {
 
 // begin reads the head of a message. io.EOF: there is none.
 func (s *splicer) begin() error {
-	s.touched.Store(true)
 	if _, err := io.ReadFull(s.src, s.head[:]); err != nil {
 		return err
 	}
@@ -145,9 +146,39 @@ func (s *splicer) begin() error {
 	return nil
 }
 
-// Close does nothing: the request's body ends with the call, and until then
-// another attempt may read it.
-func (s *splicer) Close() error { return nil }
+// attempt is a splicer as the body of one attempt to send a call.
+type attempt struct {
+	*splicer
+	src io.Closer // of the splicer
+
+	mu     sync.Mutex
+	closed bool // guarded by mu
+}
+
+// Read is the splicer's while the attempt goes on.
+func (a *attempt) Read(p []byte) (int, error) {
+	a.mu.Lock()
+	if a.closed {
+		a.mu.Unlock()
+		return 0, http.ErrBodyReadAfterClose
+	}
+	a.touched.Store(true)
+	a.mu.Unlock()
+	return a.splicer.Read(p)
+}
+
+// Close ends a Read that waits for the client: the attempt is not over before,
+// and the client may wait for its end. What nobody has begun to read is left to
+// another attempt.
+func (a *attempt) Close() error {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	if a.touched.Load() {
+		return a.src.Close()
+	}
+	return nil
+}
 
 // Wire types of protobuf. Groups are not among what Spark Connect uses, and
 // end where the reader says, so messages with one are refused.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net/http"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -197,4 +199,30 @@ func FuzzSplice(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAttemptThatIsOverReadsNoMore(t *testing.T) {
+	near, far := io.Pipe() // a client that says nothing
+	body := newSplicer(near, nil)
+	first := &attempt{splicer: body, src: near}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := first.Read(make([]byte, 10)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) || body.touched.Load() {
+		t.Errorf("an attempt that never began: %d, %v, touched: %v", n, err, body.touched.Load())
+	}
+	second := &attempt{splicer: body, src: near}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		if n, err := second.Read(make([]byte, 10)); n != 0 || !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("an attempt whose client says nothing: %d, %v", n, err)
+		}
+	})
+	if _, err := far.Write([]byte{0}); err != nil { // so it reads
+		t.Fatal(err)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	reading.Wait()
 }
