@@ -90,6 +90,7 @@ type Server struct {
 	routes  *routes
 	admit   *admission
 	strikes *strikes
+	ping    pinging // of clients
 }
 
 // New returns a server that does nothing until Run. The grace of expired
@@ -103,6 +104,7 @@ func New(cfg Config) *Server {
 		routes:  newRoutes(cfg.Sessions),
 		admit:   newAdmission(cfg.Meter),
 		strikes: newStrikes(),
+		ping:    pinging{pingEvery, pingAnswer},
 	}
 }
 

@@ -2,21 +2,14 @@ package connect
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"io"
-	"log/slog"
 	"net"
-	"path/filepath"
 	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
-
-	"glaux/internal/access"
 )
 
 // frames is an HTTP/2 client that says what no library would.
@@ -44,6 +37,18 @@ func (f *frames) open(stream uint32, token string) error {
 		{":method", "POST"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", service + "Config"},
 		{"content-type", "application/grpc"}, {"te", "trailers"}, {"x-aws-proxy-auth", token},
 	} {
+		if err := f.encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
+			return err
+		}
+	}
+	return f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: f.block.Bytes(), EndHeaders: true})
+}
+
+// answer sends the head of an answer.
+func (f *frames) answer(stream uint32) error {
+	f.block.Reset()
+	f.encoder = hpack.NewEncoder(&f.block)
+	for _, h := range [][2]string{{":status", "200"}, {"content-type", "application/grpc"}} {
 		if err := f.encoder.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}); err != nil {
 			return err
 		}
@@ -120,89 +125,4 @@ func TestCallsOfOneConnectionAreBounded(t *testing.T) {
 			refused++
 		}
 	}
-}
-
-// pipes is a listener of connections in memory.
-type pipes struct {
-	next   chan net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.next:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
-
-func TestSilentClientIsPinged(t *testing.T) {
-	t.Parallel()
-	keys, err := access.Open(t.Context(), access.Config{Dir: filepath.Join(t.TempDir(), "keys"), Home: home})
-	if err != nil {
-		t.Fatal(err)
-	}
-	synctest.Test(t, func(t *testing.T) {
-		cert, roots := mustCertificate(t)
-		f := newSessions()
-		f.add("k", &driver{ready: make(chan struct{})})
-		s := New(Config{
-			Home: home, Sessions: f, Tokens: keys, Access: keys, Meter: &tally{}, Log: slog.New(slog.DiscardHandler), Hold: time.Hour,
-			Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil },
-		})
-		l := &pipes{next: make(chan net.Conn), closed: make(chan struct{})}
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() {
-			if err := s.Run(ctx, l); err != nil {
-				t.Error(err)
-			}
-		})
-		near, far := net.Pipe()
-		l.next <- far
-		conn := tls.Client(near, &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"h2"}})
-		client, err := newFrames(conn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, _, err := keys.ConnectToken(root, "k", time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := client.open(1, token); err != nil {
-			t.Fatal(err)
-		}
-		began, pinged := time.Now(), false
-		for !pinged {
-			frame, err := client.ReadFrame()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if p, ok := frame.(*http2.PingFrame); ok && !p.IsAck() {
-				pinged = true
-			}
-		}
-		if d := time.Since(began); d < pingEvery || d > pingEvery+time.Second {
-			t.Errorf("pinged after %v", d)
-		}
-		var reading sync.WaitGroup
-		reading.Go(func() { _, _ = io.Copy(io.Discard, conn) }) // a pipe has no buffer
-		time.Sleep(12 * time.Hour)                              // its machine would answer, it does not
-		if s.admit.meter.(*tally).open != 1 {
-			t.Error("a client that answers no ping was dropped")
-		}
-		cancel()
-		running.Wait()
-		near.Close()
-		reading.Wait()
-	})
 }

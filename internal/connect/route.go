@@ -22,10 +22,18 @@ const streamWindow = 256 << 10
 // driver's server ends connections that ping it without calls.
 const idleRoute = 4 * time.Minute
 
+// While calls run a driver may pause for its garbage. A ping more often than
+// every five minutes its server takes for an attack.
+const (
+	driverPingEvery  = 5*time.Minute + 30*time.Second
+	driverPingAnswer = time.Minute
+)
+
 // routes are the connections to drivers: one per session, made when it is first
 // needed and again when it broke.
 type routes struct {
 	sessions Sessions
+	ping     pinging // of drivers
 
 	mu sync.Mutex
 	by map[session.Key]*route // guarded by mu
@@ -48,7 +56,9 @@ func (r *route) close() {
 	}
 }
 
-func newRoutes(s Sessions) *routes { return &routes{sessions: s, by: make(map[session.Key]*route)} }
+func newRoutes(s Sessions) *routes {
+	return &routes{sessions: s, ping: pinging{driverPingEvery, driverPingAnswer}, by: make(map[session.Key]*route)}
+}
 
 // upstream is a connection to a driver that takes calls, with what each has to
 // carry.
@@ -131,10 +141,8 @@ func (r *routes) dial(ctx context.Context, key session.Key) (*http.ClientConn, s
 			// nobody reads must not stop the others.
 			MaxReceiveBufferPerStream: streamWindow,
 			MaxReadFrameSize:          64 << 10,
-			// While calls run a driver may pause for its garbage. More often than
-			// every five minutes its server takes for an attack.
-			SendPingTimeout: 5*time.Minute + 30*time.Second,
-			PingTimeout:     time.Minute,
+			SendPingTimeout:           r.ping.every,
+			PingTimeout:               r.ping.answer,
 		},
 	}
 	conn, err := t.NewClientConn(ctx, "http", "driver:80")

@@ -22,6 +22,12 @@ const handshakeWithin = 10 * time.Second
 // more than what is taken, which gets a status.
 const maxMetadata = 64 << 10
 
+// pinging is how a peer that has fallen silent is found to be gone.
+type pinging struct {
+	every  time.Duration // of silence, until it is pinged
+	answer time.Duration // that it gets for it, until its connection is closed
+}
+
 // pingEvery is how long a client may be silent before it is pinged, which also
 // keeps what lies between us from forgetting the connection.
 const pingEvery = time.Minute
@@ -75,8 +81,8 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 			MaxConcurrentStreams:          256,
 			MaxReceiveBufferPerStream:     streamWindow,
 			MaxReceiveBufferPerConnection: 4<<20 - 1, // the most that is taken
-			SendPingTimeout:               pingEvery,
-			PingTimeout:                   pingAnswer,
+			SendPingTimeout:               s.ping.every,
+			PingTimeout:                   s.ping.answer,
 		},
 	}
 }
