@@ -163,6 +163,7 @@ func (s *Supervisor) settle(c *cell, r *shim.Record) {
 	s.change(func() {
 		c.record = r
 		close(c.ended)
+		s.worked, s.rested = now, false
 		if s.running == c {
 			s.running = nil
 			s.status.Cell, s.status.TasksDone, s.status.TasksTotal = "", 0, 0

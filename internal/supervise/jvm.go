@@ -256,6 +256,7 @@ func (s *Supervisor) fromJVM(e *event) {
 		s.change(func() {
 			if s.exit == nil {
 				s.status.Operations, s.status.Operated = e.Running, e.Ended
+				s.worked, s.rested = time.Now(), false
 			}
 		})
 	case "archive":

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -343,3 +344,44 @@ func TestSweepFindsAMarkedProcess(t *testing.T) {
 }
 
 func sweeps() bool { _, err := os.Stat("/proc/self/environ"); return err == nil }
+
+func TestRestIsToldOnceAfterWork(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	s := &Supervisor{log: slog.New(slog.DiscardHandler), changed: make(chan struct{}), jvm: &jvm{in: w}, status: shim.Status{Phase: shim.PhaseStarted}}
+	long := func() { s.worked = s.worked.Add(-restAfter) } // passes
+	told := 0
+	for i, step := range []struct {
+		do   func()
+		want int
+	}{
+		{long, 0}, // it still starts
+		{func() { s.isReady(0); s.isReady(1) }, 0},
+		{long, 1},
+		{long, 1},
+		{func() { s.running = &cell{} }, 1},
+		{long, 1},
+		{func() { s.running = nil }, 1},
+		{long, 2},
+		{func() { s.fromJVM(&event{Ev: "operations", Running: 1}) }, 2},
+		{long, 2},
+		{func() { s.fromJVM(&event{Ev: "operations"}) }, 2},
+		{long, 3},
+	} {
+		step.do()
+		was := s.rested
+		if s.rest(); s.rested && !was {
+			told++
+		}
+		if told != step.want {
+			t.Errorf("after step %d it was told %d times, want %d", i, told, step.want)
+		}
+	}
+	w.Close()
+	if got, err := io.ReadAll(r); err != nil || string(got) != strings.Repeat(`{"op":"rest"}`+"\n", 3) {
+		t.Errorf("the JVM was sent %q, %v", got, err)
+	}
+}

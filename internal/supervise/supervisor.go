@@ -25,8 +25,9 @@ const (
 	judgedAfter = 2 * time.Second        // from an interrupt to the first signal
 	killedAfter = 5 * time.Second        // from an interrupt to killing the interpreter
 	pingEvery   = 2 * time.Second
-	pongWithin  = 8 * time.Second // then the interpreter counts as not responsive
-	failGrace   = 2 * time.Second // from a failed start to ending what does not end by itself
+	pongWithin  = 8 * time.Second  // then the interpreter counts as not responsive
+	restAfter   = 10 * time.Second // without work; then the JVM gives memory back
+	failGrace   = 2 * time.Second  // from a failed start to ending what does not end by itself
 )
 
 // Supervisor runs one session.
@@ -57,6 +58,8 @@ type Supervisor struct {
 	force    chan struct{}             // closed once it is to end at once
 	gone     bool                      // exit is on disk
 	ready    [2]bool                   // JVM ready, Python attached
+	worked   time.Time                 // when work was last seen
+	rested   bool                      // the JVM has been told to rest since then
 	served   bool                      // the JVM serves Spark Connect, or never will
 	unserved string                    // why it never will
 	asking   map[int64]chan<- uiAnswer // who waits for the JVM's UI, by number
@@ -318,7 +321,7 @@ func (s *Supervisor) isReady(half int) {
 	s.change(func() {
 		s.ready[half] = true
 		if s.ready == [2]bool{true, true} && s.status.Phase == shim.PhaseStarted {
-			s.status.Phase = shim.PhasePrepared
+			s.status.Phase, s.worked = shim.PhasePrepared, time.Now()
 			s.log.Info("driver is ready", "after", time.Since(s.born))
 		}
 	})
@@ -340,8 +343,8 @@ func (s *Supervisor) failStart(cause string, weak bool) {
 	})
 }
 
-// tick looks after what has no event of its own: pings, the owner's absence,
-// and a session directory that somebody has removed.
+// tick looks after what has no event of its own: pings, rest, the owner's
+// absence, and a session directory that somebody has removed.
 func (s *Supervisor) tick(ctx context.Context) {
 	t := time.NewTicker(pingEvery)
 	defer t.Stop()
@@ -361,6 +364,7 @@ func (s *Supervisor) tick(ctx context.Context) {
 			if p := s.runner(); p != nil {
 				s.judge(p.ping())
 			}
+			s.rest()
 		}
 	}
 }
@@ -398,6 +402,23 @@ func (s *Supervisor) judge(silent time.Duration) {
 	case silent < pongWithin && s.status.Note == note:
 		s.status.Responsive, s.status.Note = true, ""
 		s.tellLocked()
+	}
+}
+
+// rest tells the JVM once that nothing has run for a while.
+func (s *Supervisor) rest() {
+	s.mu.Lock()
+	j := s.jvm
+	if s.running != nil || s.status.Operations > 0 {
+		s.worked, s.rested = time.Now(), false
+	}
+	due := s.status.Phase == shim.PhasePrepared && s.exit == nil && !s.rested && time.Since(s.worked) >= restAfter
+	if due {
+		s.rested = true
+	}
+	s.mu.Unlock()
+	if due {
+		j.command(frame{"op": "rest"})
 	}
 }
 

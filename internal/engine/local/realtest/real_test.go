@@ -4,6 +4,9 @@ package realtest
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -19,6 +22,8 @@ import (
 	"glaux/internal/engine/local"
 	"glaux/internal/ident"
 	"glaux/internal/install"
+	"glaux/internal/shim"
+	"glaux/internal/supervise"
 )
 
 // runtime loads the installed runtime.
@@ -312,4 +317,45 @@ func TestMissingJarSaysSo(t *testing.T) {
 	if err := d.Remove(ctx); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestDriverAtRestGivesItsHeapBack(t *testing.T) {
+	w := newWorld(t)
+	var key engine.Key
+	s := start(t, w, func(sp *engine.Spec) { key = sp.Key })
+	b, err := os.ReadFile(filepath.Join(w.data, "sessions", string(key), shim.StateFile))
+	var state supervise.State
+	if err := errors.Join(err, json.Unmarshal(b, &state)); err != nil {
+		t.Fatal(err)
+	}
+	s.want("long = sc._gateway.new_array(sc._jvm.long, 1)\na = [sc._jvm.java.util.Arrays.copyOf(long, 10000000) for _ in range(6)]\nprint('held')", "held")
+	const held = 480_000 // kB, of six arrays
+	if now := resident(t, state.JVM.PID); now < held {
+		t.Errorf("with %d kB held, %d are resident", held, now)
+	}
+	s.want("import gc\na = None\nprint(gc.collect() >= 0)", "True")
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for resident(t, state.JVM.PID) >= held {
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			t.Fatalf("%d kB are resident at rest", resident(t, state.JVM.PID))
+		}
+	}
+	s.want("print(spark.range(10).count())", "10")
+}
+
+// resident returns how much memory a process has, in kB.
+func resident(t *testing.T, pid int) (kb int) {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	if _, err := fmt.Sscan(rest, &kb); err != nil {
+		t.Fatal(err)
+	}
+	return kb
 }

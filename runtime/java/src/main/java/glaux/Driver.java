@@ -223,6 +223,9 @@ public final class Driver {
                     if (op.equals("ui")) {
                         ui.ask(command.path("n").asLong());
                     }
+                    if (op.equals("rest")) {
+                        Memory.giveBack();
+                    }
                     Progress current = progress;
                     if (op.equals("cancel") && current != null) {
                         current.cancel(command.path("group").asText());
