@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"sync"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -68,38 +67,6 @@ func (w *world) frames() *frames {
 		w.tb.Fatal(err)
 	}
 	return f
-}
-
-func TestCallsThatAreResetAtOnceHinderNobody(t *testing.T) {
-	t.Parallel()
-	up := mustBackend(t, results(0))
-	w := mustServe(t, nil)
-	w.sessions.add("k", &driver{b: up})
-	good, token := w.dial(), w.token("k")
-	// A client that comes only now would have to wait for its turn.
-	if _, err := one(t, good, "Config", []byte{}, "x-aws-proxy-auth", token); err != nil {
-		t.Fatal(err)
-	}
-	for name, sent := range map[string]string{"without a good token": "nonsense", "with one": token} {
-		f := w.frames()
-		var reading sync.WaitGroup
-		reading.Go(func() { _, _ = io.Copy(io.Discard, f.conn) }) // until the server has enough, or the test
-		for n := range uint32(20_000) {
-			if f.open(2*n+1, sent) != nil || f.WriteRSTStream(2*n+1, http2.ErrCodeCancel) != nil {
-				break // the server has enough
-			}
-			if n%5000 == 4999 {
-				if _, err := one(t, good, "Config", []byte{}, "x-aws-proxy-auth", token); err != nil {
-					t.Errorf("%s: another client after %d: %v", name, n, err)
-				}
-			}
-		}
-		f.conn.Close()
-		reading.Wait()
-		if _, err := one(t, good, "Config", []byte{}, "x-aws-proxy-auth", token); err != nil {
-			t.Errorf("%s: another client at the end: %v", name, err)
-		}
-	}
 }
 
 func TestCallsOfOneConnectionAreBounded(t *testing.T) {
