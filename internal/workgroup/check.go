@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"glaux/internal/fault"
+	"glaux/internal/object"
 )
 
 // Encryption options of results that need a KMS key.
@@ -90,14 +91,21 @@ func checkEngine(selected string) error {
 	return fault.Invalidf("Engine version %s is not supported.", selected)
 }
 
-// location is what a result location looks like.
+// location is what the location of results or logs looks like.
 var location = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$`)
+
+// validLocation reports whether objects can be at or below a location: none can
+// where a segment is "." or "..", in whichever store.
+func validLocation(text string) bool {
+	at, err := object.ParseURI(text)
+	return err == nil && location.MatchString(text) && at.Possible()
+}
 
 func (r *ResultConfig) check() error {
 	if r == nil {
 		return nil
 	}
-	if r.OutputLocation != "" && !location.MatchString(r.OutputLocation) {
+	if r.OutputLocation != "" && !validLocation(r.OutputLocation) {
 		return fault.Invalidf("outputLocation is not a valid S3 path.")
 	}
 	if (r.EncryptionOption == sseKMS || r.EncryptionOption == cseKMS) && r.KMSKey == "" {

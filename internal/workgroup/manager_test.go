@@ -153,6 +153,9 @@ func TestCreateRefuses(t *testing.T) {
 		{"an identity center without a role", Creation{Config: Config{IdentityCenter: &IdentityCenter{Enabled: ptr(true)}}}, "executionRole is null or empty"},
 		{"a location that is none", Creation{Config: Config{Result: &ResultConfig{OutputLocation: "/tmp"}}}, "outputLocation is not a valid S3 path."},
 		{"a location without bucket", Creation{Config: Config{Result: &ResultConfig{OutputLocation: "s3:///a"}}}, "outputLocation is not a valid S3 path."},
+		{"a location on the way up", Creation{Config: Config{Result: &ResultConfig{OutputLocation: "s3://bkt/../x"}}}, "outputLocation is not a valid S3 path."},
+		{"a location that goes nowhere", Creation{Config: Config{Result: &ResultConfig{OutputLocation: "s3://bkt/x/./"}}}, "outputLocation is not a valid S3 path."},
+		{"a location in a bucket that cannot be", Creation{Config: Config{Result: &ResultConfig{OutputLocation: "s3://a..b/x"}}}, "outputLocation is not a valid S3 path."},
 		{"KMS without key", Creation{Config: Config{Result: &ResultConfig{EncryptionOption: "SSE_KMS"}}}, "kmsKey is null or empty"},
 		{"managed results with a location", Creation{Config: Config{
 			ManagedResults: &ManagedResults{Enabled: true}, Result: &ResultConfig{OutputLocation: "s3://bkt/"},
@@ -195,6 +198,7 @@ func TestCreateAccepts(t *testing.T) {
 		{},
 		{SelectedEngine: EngineSQL},
 		{Result: &ResultConfig{OutputLocation: "s3://my.bucket-1/a b/ü"}},
+		{Result: &ResultConfig{OutputLocation: "s3://bkt/.hidden/a..b/.../x."}},
 		{Result: &ResultConfig{EncryptionOption: "SSE_S3"}},
 		{ManagedResults: &ManagedResults{}, Result: &ResultConfig{OutputLocation: "s3://bkt"}},
 		{Engine: &EngineConfig{Classifications: []Classification{{Name: QueryDPUs, Properties: map[string]string{"min-dpu-count": "4", "max-dpu-count": "8"}}}}},

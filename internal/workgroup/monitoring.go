@@ -7,7 +7,6 @@ import (
 
 	"glaux/internal/fault"
 	"glaux/internal/logs"
-	"glaux/internal/object"
 )
 
 // The keys and values of CloudWatchLogging.LogTypes.
@@ -41,10 +40,7 @@ func (s *S3Logging) check() error {
 		return nil
 	case s.LogLocation == nil || *s.LogLocation == "":
 		return fault.Invalidf("logLocation is null or empty")
-	case !location.MatchString(*s.LogLocation):
-		return fault.Invalidf("logLocation is not a valid S3 path.")
-	}
-	if at, err := object.ParseURI(*s.LogLocation); err != nil || !at.Possible() { // no object can be there
+	case !validLocation(*s.LogLocation):
 		return fault.Invalidf("logLocation is not a valid S3 path.")
 	}
 	return nil

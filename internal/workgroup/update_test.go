@@ -103,6 +103,7 @@ func TestUpdateRefuses(t *testing.T) {
 		{"3.5 to v3", "spark35", ConfigUpdate{SelectedEngine: EnginePySpark}, "The engine version of a WorkGroup cannot be changed from Apache Spark version 3.5 to PySpark engine version 3."},
 		{"an unknown engine", "primary", ConfigUpdate{SelectedEngine: "Athena engine version 1"}, "Engine version Athena engine version 1 is not supported."},
 		{"a bad location", "spark", ConfigUpdate{Result: &ResultUpdate{OutputLocation: ptr("s3//x")}}, "outputLocation is not a valid S3 path."},
+		{"a location on the way up", "spark", ConfigUpdate{Result: &ResultUpdate{OutputLocation: ptr("s3://bkt/x/..")}}, "outputLocation is not a valid S3 path."},
 		{"KMS without key", "spark", ConfigUpdate{Result: &ResultUpdate{EncryptionOption: ptr("CSE_KMS")}}, "kmsKey is null or empty"},
 		{"managed results beside a location", "primary", ConfigUpdate{ManagedResults: &ManagedResultsUpdate{Enabled: ptr(true)}}, "Managed query results cannot be enabled together with an output location."},
 		{"properties on 3.5", "spark35", ConfigUpdate{Engine: &EngineConfig{SparkProperties: map[string]string{"spark.a": "b"}}}, "SparkProperties is not supported for Apache Spark version 3.5; use Classifications."},
