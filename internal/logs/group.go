@@ -133,9 +133,6 @@ func (s *Store) takeAway(g *group, allowed func() error) (string, error) {
 	defer s.mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.gone {
-		return "", ErrNoGroup
-	}
 	if err := g.listLocked(); err != nil {
 		return "", err
 	}
@@ -300,9 +297,12 @@ func (s *Store) Groups(after string, limit int, keep func(*Group) bool) ([]Group
 	return all, false, nil
 }
 
-// listLocked reads which streams there are.
+// listLocked reads which streams there are. ErrNoGroup: the group was deleted.
 func (g *group) listLocked() error {
-	if g.streams != nil {
+	switch {
+	case g.gone:
+		return ErrNoGroup
+	case g.streams != nil:
 		return nil
 	}
 	entries, err := os.ReadDir(g.dir)
@@ -340,9 +340,6 @@ func (g *group) listLocked() error {
 func (s *Store) list(g *group) ([]*stream, Group, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.gone {
-		return nil, Group{}, ErrNoGroup
-	}
 	if err := g.listLocked(); err != nil {
 		return nil, Group{}, err
 	}
@@ -361,10 +358,7 @@ func (g *group) stream(name string) (*stream, error) {
 	g.mu.RUnlock()
 	if !known {
 		g.mu.Lock()
-		err := error(nil)
-		if gone = g.gone; !gone {
-			err = g.listLocked()
-		}
+		err := g.listLocked()
 		st = g.streams[name]
 		g.mu.Unlock()
 		if err != nil {
@@ -388,9 +382,6 @@ func (s *Store) CreateStream(groupName, name string) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.gone {
-		return ErrNoGroup
-	}
 	if err := g.listLocked(); err != nil {
 		return err
 	}
@@ -419,9 +410,6 @@ func (s *Store) DeleteStream(groupName, name string) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.gone {
-		return ErrNoGroup
-	}
 	if err := g.listLocked(); err != nil {
 		return err
 	}

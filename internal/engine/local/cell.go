@@ -96,113 +96,48 @@ func (d *Driver) Discard(ctx context.Context, id engine.CellID) error {
 // Output opens a cell's stream: through the shim, or from its file once the
 // driver is gone.
 func (d *Driver) Output(ctx context.Context, id engine.CellID, s engine.Stream, offset int64) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	r := &reader{d: d, ctx: ctx, cancel: cancel, id: id, stream: s, at: offset}
-	if err := r.open(); err != nil {
-		cancel()
-		return nil, err
-	}
-	return r, nil
+	return d.follow(ctx, output{d, id, s}, offset)
 }
 
-// reader reads one stream. It is used by one goroutine, but for Close.
-type reader struct {
+// output is one stream of a cell.
+type output struct {
 	d      *Driver
-	ctx    context.Context // of the Output call: reading ends with it
-	cancel context.CancelFunc
 	id     engine.CellID
 	stream engine.Stream
-	at     int64
-	from   io.ReadCloser
-	final  bool // from is a file that nobody writes any more
 }
 
-// open connects to the stream at the offset reached so far.
-func (r *reader) open() error {
-	d := r.d
-	for {
-		from, err := d.client.Output(r.ctx, string(r.id), string(r.stream), r.at)
-		if err == nil {
-			r.from = from
-			return nil
-		}
-		err = d.again(r.ctx, err)
-		if errors.Is(err, engine.ErrGone) {
-			return r.openFile()
-		}
-		if err != nil {
-			return err
-		}
-	}
+func (o output) live(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	return o.d.client.Output(ctx, string(o.id), string(o.stream), offset)
 }
 
-func (r *reader) openFile() error {
-	if _, err := r.d.kept(r.id); err != nil {
-		return err
+func (o output) left(offset int64) (io.ReadCloser, error) {
+	if _, err := o.d.kept(o.id); err != nil {
+		return nil, err
 	}
-	r.final = true
-	f, err := os.Open(filepath.Join(r.d.dir, shim.CellsDir, string(r.id), string(r.stream)))
+	f, err := os.Open(filepath.Join(o.d.dir, shim.CellsDir, string(o.id), string(o.stream)))
 	if errors.Is(err, fs.ErrNotExist) {
-		r.from = io.NopCloser(&io.LimitedReader{}) // nothing was written
-		return nil
+		return nothing(), nil // nothing was written
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := f.Seek(r.at, io.SeekStart); err != nil {
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
 		f.Close()
-		return err
+		return nil, err
 	}
-	r.from = f
-	return nil
+	return f, nil
 }
 
-// Read follows the stream over the loss of a connection.
-func (r *reader) Read(p []byte) (int, error) {
-	for {
-		n, err := r.from.Read(p)
-		r.at += int64(n)
-		switch {
-		case n > 0:
-			return n, nil
-		case r.ctx.Err() != nil:
-			return 0, r.ctx.Err()
-		case err == nil:
-			continue
-		case r.final:
-			return 0, err
-		}
-		// The stream's end, or the connection's: the record tells.
-		r.from.Close()
-		if ended, err := r.ended(); ended || err != nil {
-			if err == nil {
-				err = io.EOF
-			}
-			r.from = io.NopCloser(&io.LimitedReader{})
-			return 0, err
-		}
-		if err := r.open(); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// ended says whether everything the cell's record promises has been read.
-func (r *reader) ended() (bool, error) {
+// ended asks the cell's record, which promises how much there is to read.
+func (o output) ended(offset int64) (bool, error) {
 	var rec shim.Record
-	path := filepath.Join(r.d.dir, shim.CellsDir, string(r.id), shim.RecordFile)
+	path := filepath.Join(o.d.dir, shim.CellsDir, string(o.id), shim.RecordFile)
 	switch err := readJSON(path, &rec); {
 	case err == nil:
-		return r.at >= rec.Sizes[string(r.stream)], nil
+		return offset >= rec.Sizes[string(o.stream)], nil
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	default:
 		return false, err
 	}
-}
-
-// Close ends a Read that blocks.
-func (r *reader) Close() error {
-	r.cancel()
-	return r.from.Close()
 }

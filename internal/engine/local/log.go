@@ -19,89 +19,34 @@ func (d *Driver) Log(ctx context.Context, s engine.LogSource, offset int64) (io.
 	if s != engine.LogStdout && s != engine.LogStderr || offset < 0 {
 		return nil, fmt.Errorf("cannot read log %q from %d: there is none", s, offset)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	r := &logReader{d: d, ctx: ctx, cancel: cancel, source: s, at: offset}
-	if err := r.open(); err != nil {
-		cancel()
+	r, err := d.follow(ctx, journal{d, s}, offset)
+	if refused, ok := errors.AsType[*shim.Error](err); ok && refused.Code == shim.Bad {
+		return nil, engine.ErrNoLog // a shim from before there were any
+	}
+	return r, err
+}
+
+// journal is one of the driver's streams.
+type journal struct {
+	d      *Driver
+	source engine.LogSource
+}
+
+func (j journal) live(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	return j.d.client.Log(ctx, string(j.source), offset)
+}
+
+func (j journal) left(offset int64) (io.ReadCloser, error) {
+	if _, _, err := j.d.exit(); err != nil { // first: it ends what might still write
 		return nil, err
 	}
-	return r, nil
-}
-
-// logReader reads one stream. It is used by one goroutine, but for Close.
-type logReader struct {
-	d      *Driver
-	ctx    context.Context // of the Log call: reading ends with it
-	cancel context.CancelFunc
-	source engine.LogSource
-	at     int64
-	from   io.ReadCloser
-	final  bool // from are files that nobody writes any more
-}
-
-// open connects to the stream at the offset reached so far.
-func (r *logReader) open() error {
-	for {
-		from, err := r.d.client.Log(r.ctx, string(r.source), r.at)
-		if err == nil {
-			r.from = from
-			return nil
-		}
-		if refused, ok := errors.AsType[*shim.Error](err); ok && refused.Code == shim.Bad {
-			return engine.ErrNoLog // a shim from before there were any
-		}
-		err = r.d.again(r.ctx, err)
-		if errors.Is(err, engine.ErrGone) {
-			return r.openFiles()
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func (r *logReader) openFiles() error {
-	if _, _, err := r.d.exit(); err != nil { // first: it ends what might still write
-		return err
-	}
-	from, err := supervise.OpenJournal(r.d.file(shim.LogsDir), string(r.source), r.at)
+	from, err := supervise.OpenJournal(j.d.file(shim.LogsDir), string(j.source), offset)
 	if trimmed, ok := errors.AsType[*supervise.TrimmedError](err); ok {
-		return &engine.TrimmedError{First: trimmed.First}
+		return nil, &engine.TrimmedError{First: trimmed.First}
 	}
-	if err != nil {
-		return err
-	}
-	r.from, r.final = from, true
-	return nil
+	return from, err
 }
 
-// Read follows the stream over the loss of a connection.
-func (r *logReader) Read(p []byte) (int, error) {
-	for {
-		n, err := r.from.Read(p)
-		r.at += int64(n)
-		switch {
-		case n > 0:
-			return n, nil
-		case r.ctx.Err() != nil:
-			return 0, r.ctx.Err()
-		case err == nil:
-			continue
-		case r.final:
-			return 0, err
-		}
-		// The stream's end, the connection's, or a reader that was too slow: the
-		// shim or the files tell.
-		_ = r.from.Close() // it has ended
-		if err := r.open(); err != nil {
-			r.from = io.NopCloser(&io.LimitedReader{})
-			return 0, err
-		}
-	}
-}
-
-// Close ends a Read that blocks.
-func (r *logReader) Close() error {
-	r.cancel()
-	return r.from.Close()
-}
+// ended leaves it to the shim or the files, which tell when they are opened:
+// a reader that was too slow is cut off before the end.
+func (journal) ended(int64) (bool, error) { return false, nil }
