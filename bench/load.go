@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"strconv"
 	"sync"
@@ -186,25 +185,15 @@ func startMoto(ctx context.Context, path string) (*exec.Cmd, string, error) {
 }
 
 // measureRequests compares signed requests per second with moto's.
-func measureRequests(ctx context.Context, o options) ([]row, error) {
-	dir, err := os.MkdirTemp("", "glaux-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	s, err := startServer(ctx, o, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer s.stopAll() //nolint:errcheck // as in measureSession
+func measureRequests(ctx context.Context, s *server) ([]row, error) {
 	id, err := startSession(ctx, s.athena())
 	if err != nil {
 		return nil, err
 	}
 	var peer result
 	peerText := "not measured"
-	if o.moto != "" {
-		cmd, base, err := startMoto(ctx, o.moto)
+	if s.o.moto != "" {
+		cmd, base, err := startMoto(ctx, s.o.moto)
 		if err != nil {
 			return nil, err
 		}
@@ -212,7 +201,7 @@ func measureRequests(ctx context.Context, o options) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		peer, err = load(ctx, base, request, o.load)
+		peer, err = load(ctx, base, request, s.o.load)
 		if err := errors.Join(err, cmd.Process.Kill()); err != nil {
 			return nil, err
 		}
@@ -234,7 +223,7 @@ func measureRequests(ctx context.Context, o options) ([]row, error) {
 		if _, err := load(ctx, s.url, request, time.Second); err != nil { // warm up
 			return nil, err
 		}
-		got, err := load(ctx, s.url, request, o.load)
+		got, err := load(ctx, s.url, request, s.o.load)
 		if err != nil {
 			return nil, err
 		}

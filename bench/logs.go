@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/athena"
-	"github.com/aws/aws-sdk-go-v2/service/athena/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	cwtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/smithy-go"
@@ -30,17 +28,7 @@ for i in range(%d):
 
 // measureLogs times lines from where the driver writes them until
 // FilterLogEvents shows them, to a client that asks all the time.
-func measureLogs(ctx context.Context, o options) ([]row, error) {
-	dir, err := os.MkdirTemp("", "glaux-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	s, err := startServer(ctx, o, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer s.stopAll() //nolint:errcheck // as above
+func measureLogs(ctx context.Context, s *server) ([]row, error) {
 	c := s.athena()
 	id, err := startSession(ctx, c)
 	if err != nil {
@@ -54,17 +42,8 @@ func measureLogs(ctx context.Context, o options) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		st, err := c.GetCalculationExecutionStatus(ctx, &athena.GetCalculationExecutionStatusInput{CalculationExecutionId: calc.CalculationExecutionId})
-		if err != nil {
-			return nil, err
-		}
-		if st.Status.State == types.CalculationExecutionStateCompleted {
-			break
-		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
-			return nil, err
-		}
+	if _, err := awaitCalculation(ctx, c, calc.CalculationExecutionId, 20*time.Millisecond); err != nil {
+		return nil, err
 	}
 	return []row{{
 		"log line written by the driver → visible by FilterLogEvents", ms(median(took)) + fmt.Sprintf(" (slowest %s)", ms(quantile(took, 1))), "", "", "≤ 2 s",

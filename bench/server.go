@@ -137,6 +137,23 @@ func (s *server) s3() *s3.Client {
 	})
 }
 
+// fresh returns a measurement with a server of its own, which is started with args.
+func fresh(measure func(context.Context, *server) ([]row, error), args ...string) func(context.Context, options) ([]row, error) {
+	return func(ctx context.Context, o options) ([]row, error) {
+		dir, err := os.MkdirTemp("", "glaux-bench-")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		s, err := startServer(ctx, o, dir, args...)
+		if err != nil {
+			return nil, err
+		}
+		defer s.stopAll() //nolint:errcheck // the measurement is done; a leftover is reported by the next start
+		return measure(ctx, s)
+	}
+}
+
 // measureStart times server starts over an existing data directory and reads its idle memory.
 func measureStart(ctx context.Context, o options) ([]row, error) {
 	dir, err := os.MkdirTemp("", "glaux-bench-")

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -84,8 +83,13 @@ func calculate(ctx context.Context, c *athena.Client, id, code string, every tim
 	if err != nil {
 		return nil, err
 	}
+	return awaitCalculation(ctx, c, out.CalculationExecutionId, every)
+}
+
+// awaitCalculation polls at the given pause until a calculation ended.
+func awaitCalculation(ctx context.Context, c *athena.Client, id *string, every time.Duration) (*types.CalculationResult, error) {
 	for {
-		st, err := c.GetCalculationExecution(ctx, &athena.GetCalculationExecutionInput{CalculationExecutionId: out.CalculationExecutionId})
+		st, err := c.GetCalculationExecution(ctx, &athena.GetCalculationExecutionInput{CalculationExecutionId: id})
 		if err != nil {
 			return nil, err
 		}
@@ -116,20 +120,10 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // measureSession times cold sessions against plain pyspark, alternating.
-func measureSession(ctx context.Context, o options) ([]row, error) {
-	dir, err := os.MkdirTemp("", "glaux-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	s, err := startServer(ctx, o, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer s.stopAll() //nolint:errcheck // the measurement is done; a leftover is reported by the next start
+func measureSession(ctx context.Context, s *server) ([]row, error) {
 	c := s.athena()
 	var idle, count, plainIdle, plainCount []time.Duration
-	for range o.runs {
+	for range s.o.runs {
 		began := time.Now()
 		id, err := startSession(ctx, c)
 		if err != nil {
@@ -143,7 +137,7 @@ func measureSession(ctx context.Context, o options) ([]row, error) {
 		if err := terminate(ctx, c, id); err != nil {
 			return nil, err
 		}
-		ps, pc, err := plainStart(ctx, o)
+		ps, pc, err := plainStart(ctx, s.o)
 		if err != nil {
 			return nil, err
 		}
@@ -180,17 +174,7 @@ func pair(what string, ours time.Duration, name string, peer time.Duration, targ
 }
 
 // measureCalculation times 1+1 on an idle session until its three objects can be read.
-func measureCalculation(ctx context.Context, o options) ([]row, error) {
-	dir, err := os.MkdirTemp("", "glaux-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	s, err := startServer(ctx, o, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer s.stopAll() //nolint:errcheck // as above
+func measureCalculation(ctx context.Context, s *server) ([]row, error) {
 	c, objects := s.athena(), s.s3()
 	id, err := startSession(ctx, c)
 	if err != nil {
@@ -215,7 +199,7 @@ func measureCalculation(ctx context.Context, o options) ([]row, error) {
 			took = append(took, d)
 		}
 	}
-	bare, err := bareCell(ctx, o)
+	bare, err := bareCell(ctx, s.o)
 	if err != nil {
 		return nil, err
 	}
