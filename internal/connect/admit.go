@@ -34,6 +34,7 @@ type link struct {
 	tokens accepted
 	admit  *admission
 	once   sync.Once
+	outbox outbox
 
 	// Guarded by admit.mu.
 	since    time.Time                // since when it is a stranger
@@ -41,6 +42,9 @@ type link struct {
 	guestOf  map[session.Key]struct{} // the sessions that it showed a good token of
 	closed   bool
 }
+
+// Write writes, or keeps for a moment what more will follow soon.
+func (l *link) Write(p []byte) (int, error) { return l.outbox.write(p) }
 
 // Close closes the connection, once.
 func (l *link) Close() error {
@@ -107,7 +111,7 @@ func newAdmission(m Meter) *admission {
 // enter takes a connection as a stranger's, and closes an older one when there
 // are too many.
 func (a *admission) enter(c net.Conn) *link {
-	l := &link{Conn: c, source: sourceOf(c.RemoteAddr()), admit: a, guestOf: make(map[session.Key]struct{})}
+	l := &link{Conn: c, source: sourceOf(c.RemoteAddr()), admit: a, guestOf: make(map[session.Key]struct{}), outbox: outbox{to: c}}
 	a.meter.Connected(1)
 	a.mu.Lock()
 	own := a.estrangeLocked(l)

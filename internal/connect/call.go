@@ -248,12 +248,30 @@ func userOf(who access.Caller) string {
 	return strings.NewReplacer("%", "%25", ",", "%2C").Replace(who.ARN)
 }
 
-// chunk is how much is passed on at once. With the head of its frame a chunk
-// fills one TLS record.
-const chunk = 16<<10 - 9
+// pieceSize is how much is passed on at once, and frameSize how much of it a client's
+// HTTP/2 takes in one frame if it asks for no more, bytes.
+const (
+	pieceSize = 128 << 10
+	frameSize = 16 << 10
+)
 
-// buffers are what results pass through.
-var buffers = sync.Pool{New: func() any { return new([4 * chunk]byte) }}
+// pieces are what results pass through.
+var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
+
+// pass passes a piece of an answer on, all its frames in one go.
+func (l *link) pass(w http.ResponseWriter, out *http.ResponseController, p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if len(p) > frameSize {
+		l.outbox.hold()
+		defer l.outbox.release()
+	}
+	if _, err := w.Write(p); err != nil {
+		return err
+	}
+	return out.Flush()
+}
 
 // relay passes the driver's answer on, as it comes.
 func (s *Server) relay(ctx context.Context, w http.ResponseWriter, in *http.Response, body *splicer, up upstream, key session.Key) Code {
@@ -270,21 +288,16 @@ func (s *Server) relay(ctx context.Context, w http.ResponseWriter, in *http.Resp
 	if status := in.Header.Get(headerStatus); status != "" { // there is nothing but a status
 		return codeOf(status)
 	}
-	out := http.NewResponseController(w)
+	out, l := http.NewResponseController(w), linkOf(ctx)
 	if out.Flush() != nil {
 		return Canceled
 	}
-	buf := buffers.Get().(*[4 * chunk]byte)
-	defer buffers.Put(buf)
+	buf := pieces.Get().(*[pieceSize]byte)
+	defer pieces.Put(buf)
 	for {
 		n, err := in.Body.Read(buf[:])
-		for at := 0; at < n; at += chunk {
-			if _, err := w.Write(buf[at:min(n, at+chunk)]); err != nil {
-				return Canceled // the client has gone
-			}
-		}
-		if n > 0 && out.Flush() != nil {
-			return Canceled
+		if l.pass(w, out, buf[:n]) != nil {
+			return Canceled // the client has gone
 		}
 		switch {
 		case err == nil:
