@@ -172,10 +172,15 @@ def test_large_results_and_large_data(remote):
         df = spark.createDataFrame(big)
         print(df.selectExpr("count(*) c", "sum(length(s)) l").collect())
         print(df.where("n = 27").selectExpr("substr(s, 1, 2) p").collect())
+        numbers = pandas.DataFrame({f"c{i}": numpy.arange(500_000) * (i + 0.5) for i in range(25)})
+        print(numbers.memory_usage(index=False).sum())
+        df = spark.createDataFrame(numbers)
+        print(df.selectExpr("count(*) c", "sum(c0) a", "sum(c24) b").collect())
     """, timeout=300).splitlines()
     assert out[0] == "1000000 999999000000 999999"
     assert out[1] == f"[Row(c=100, l={100 << 20})]"
     assert out[2] == "[Row(p='bb')]"
+    assert out[3:] == ["100000000", "[Row(c=500000, a=62499875000.0, b=3062493875000.0)]"]
 
 
 def test_a_stream(remote, bucket):
