@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/alecthomas/kong"
 
@@ -163,10 +162,6 @@ func (cmd *serveCmd) Run(w world) error {
 	c, err := complete(cmd.Config, w)
 	if err != nil {
 		return err
-	}
-	if w.getenv("GOMAXPROCS") == "" {
-		// The rest is for sessions. What is passed on goes from goroutine to goroutine, which costs most where each wakes another processor.
-		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
 	}
 	return server.Run(w.ctx, c, w.err)
 }

@@ -34,7 +34,7 @@ type link struct {
 	tokens accepted
 	admit  *admission
 	once   sync.Once
-	outbox outbox
+	outbox *outbox
 
 	// Guarded by admit.mu.
 	since    time.Time                // since when it is a stranger
@@ -52,7 +52,7 @@ func (l *link) Close() error {
 		l.admit.leave(l)
 		l.admit.meter.Connected(-1)
 	})
-	return l.Conn.Close()
+	return l.outbox.close()
 }
 
 // drop closes a connection that nobody reads from or writes to any more.
@@ -93,7 +93,8 @@ func sourceOf(a net.Addr) netip.Prefix {
 // admission keeps the connections: those of strangers, which have shown no good
 // token yet, and those of guests, by the sessions that they have shown one of.
 type admission struct {
-	meter Meter
+	meter   Meter
+	senders sync.WaitGroup // of what is written to connections
 
 	mu  sync.Mutex
 	all *list.List                  // guarded by mu; *link, oldest first
@@ -111,7 +112,7 @@ func newAdmission(m Meter) *admission {
 // enter takes a connection as a stranger's, and closes an older one when there
 // are too many.
 func (a *admission) enter(c net.Conn) *link {
-	l := &link{Conn: c, source: sourceOf(c.RemoteAddr()), admit: a, guestOf: make(map[session.Key]struct{}), outbox: outbox{to: c}}
+	l := &link{Conn: c, source: sourceOf(c.RemoteAddr()), admit: a, guestOf: make(map[session.Key]struct{}), outbox: newOutbox(c, &a.senders)}
 	a.meter.Connected(1)
 	a.mu.Lock()
 	own := a.estrangeLocked(l)

@@ -248,30 +248,11 @@ func userOf(who access.Caller) string {
 	return strings.NewReplacer("%", "%25", ",", "%2C").Replace(who.ARN)
 }
 
-// pieceSize is how much is passed on at once, and frameSize how much of it a client's
-// HTTP/2 takes in one frame if it asks for no more, bytes.
-const (
-	pieceSize = 128 << 10
-	frameSize = 16 << 10
-)
+// pieceSize is how much is passed on at once, bytes.
+const pieceSize = 128 << 10
 
 // pieces are what results pass through.
 var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
-
-// pass passes a piece of an answer on, all its frames in one go.
-func (l *link) pass(w http.ResponseWriter, out *http.ResponseController, p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	if len(p) > frameSize {
-		l.outbox.hold()
-		defer l.outbox.release()
-	}
-	if _, err := w.Write(p); err != nil {
-		return err
-	}
-	return out.Flush()
-}
 
 // relay passes the driver's answer on, as it comes.
 func (s *Server) relay(ctx context.Context, w http.ResponseWriter, in *http.Response, body *splicer, up upstream, key session.Key) Code {
@@ -288,7 +269,7 @@ func (s *Server) relay(ctx context.Context, w http.ResponseWriter, in *http.Resp
 	if status := in.Header.Get(headerStatus); status != "" { // there is nothing but a status
 		return codeOf(status)
 	}
-	out, l := http.NewResponseController(w), linkOf(ctx)
+	out := http.NewResponseController(w)
 	if out.Flush() != nil {
 		return Canceled
 	}
@@ -296,8 +277,13 @@ func (s *Server) relay(ctx context.Context, w http.ResponseWriter, in *http.Resp
 	defer pieces.Put(buf)
 	for {
 		n, err := in.Body.Read(buf[:])
-		if l.pass(w, out, buf[:n]) != nil {
-			return Canceled // the client has gone
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return Canceled // the client has gone
+			}
+			if out.Flush() != nil {
+				return Canceled
+			}
 		}
 		switch {
 		case err == nil:

@@ -126,6 +126,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	s.admit.closeAll()
 	s.routes.closeAll()
 	parts.Wait()
+	s.admit.senders.Wait() // for as long as they linger
 	return err
 }
 

@@ -74,6 +74,11 @@ type Config struct {
 	// MaxSessions caps the sessions that live at once. 0: what the machine's
 	// memory allows at DPU.Memory each, and at least one.
 	MaxSessions int `help:"Sessions at once; 0: as many as fit into memory." default:"0" yaml:"max-sessions"`
+	// Processors is how many the server itself computes on. 0: half of what
+	// the machine or the control group has. The rest is for sessions; and what
+	// is passed on goes from goroutine to goroutine, which costs most where
+	// each wakes another processor.
+	Processors int `help:"Processors that the server computes on; 0: half of the machine's." default:"0" yaml:"processors"`
 	// IdleTimeout is for sessions that ask for none: 1 minute to 8 hours.
 	IdleTimeout time.Duration `help:"Idle timeout of sessions that ask for none." default:"20m" yaml:"idle-timeout"`
 	// Orphaned is how long a session lives without a server before it ends itself.
@@ -330,6 +335,7 @@ func (c *Config) Check() error {
 	within("dpu-heap", int64(c.DPU.Heap), 512, 1<<20)
 	within("dpu-memory", int64(c.DPU.Memory), int64(c.DPU.Heap), 1<<21)
 	within("max-sessions", int64(c.MaxSessions), 0, 100000)
+	within("processors", int64(c.Processors), 0, 1024)
 	if c.MaxRequestBytes != 0 {
 		within("max-request-bytes", c.MaxRequestBytes, 1<<10, 1<<30)
 	}

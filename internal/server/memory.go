@@ -2,6 +2,7 @@ package server
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -16,6 +17,18 @@ func (c *Config) maxSessions(memoryMiB int) int {
 		return c.MaxSessions
 	}
 	return max(1, (memoryMiB-spared)/c.DPU.Memory)
+}
+
+// given is how many processors this process was given.
+var given = runtime.GOMAXPROCS(0)
+
+// processors returns how many the server computes on: what is configured, or
+// half of what there is, at least one.
+func (c *Config) processors() int {
+	if c.Processors > 0 {
+		return c.Processors
+	}
+	return max(1, given/2)
 }
 
 // machineMiB returns the memory this process may use: the machine's, or the

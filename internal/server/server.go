@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -48,6 +49,7 @@ type Server struct {
 // without the server in the first case. The configuration must be complete
 // and valid. Log records and what a person should read go to out.
 func Run(ctx context.Context, c Config, out io.Writer) error {
+	runtime.GOMAXPROCS(c.processors())
 	s := &Server{cfg: c, place: newPlace(&c), log: newLogger(&c, out), out: out, ready: newReadiness(partObjects)}
 	if err := s.place.make(); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 
 	"glaux/internal/engine"
 )
@@ -38,8 +39,20 @@ type follower struct {
 	cancel context.CancelFunc
 	source source
 	at     int64
-	from   io.ReadCloser
 	final  bool // nobody writes any more to what from reads
+
+	mu     sync.Mutex    // guards what Close touches too
+	from   io.ReadCloser // changed by Read alone
+	closed bool
+}
+
+// take makes from the stream that is read, unless that was closed.
+func (f *follower) take(from io.ReadCloser) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.from = from; f.closed {
+		_ = from.Close() // its reader learns of it at once
+	}
 }
 
 // open connects to the stream at the offset reached so far.
@@ -47,13 +60,14 @@ func (f *follower) open() error {
 	for {
 		from, err := f.source.live(f.ctx, f.at)
 		if err == nil {
-			f.from = from
+			f.take(from)
 			return nil
 		}
 		err = f.d.again(f.ctx, err)
 		if errors.Is(err, engine.ErrGone) {
 			if from, err = f.source.left(f.at); err == nil {
-				f.from, f.final = from, true
+				f.final = true
+				f.take(from)
 			}
 			return err
 		}
@@ -89,7 +103,7 @@ func (f *follower) Read(p []byte) (int, error) {
 			err = f.open()
 		}
 		if err != nil {
-			f.from = nothing()
+			f.take(nothing())
 			return 0, err
 		}
 	}
@@ -98,6 +112,9 @@ func (f *follower) Read(p []byte) (int, error) {
 // Close ends a Read that blocks.
 func (f *follower) Close() error {
 	f.cancel()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
 	return f.from.Close()
 }
 

@@ -143,6 +143,9 @@ func javaOptions(p map[string]string) ([]string, error) {
 			if strings.HasPrefix(w, "-XX:+Use") && strings.HasSuffix(w, "GC") && w != "-XX:+UseSerialGC" {
 				out = append(out, "-XX:-UseSerialGC") // ours; Java refuses two collectors
 			}
+			if strings.HasPrefix(w, "-XX:MaxHeapFreeRatio=") {
+				out = append(out, "-XX:MinHeapFreeRatio=40") // Java's own; it refuses one above the other, as ours may be
+			}
 			out = append(out, w)
 		}
 	}

@@ -269,7 +269,7 @@ func TestWhatOnlySparkSubmitReads(t *testing.T) {
 		sp.Args = []string{"one", "two words"}
 		sp.Properties = map[string]string{
 			"spark.driver.memory":           "700m",
-			"spark.driver.extraJavaOptions": `-Dmine="a b" -XX:+UseG1GC`,
+			"spark.driver.extraJavaOptions": `-Dmine="a b" -XX:+UseG1GC -XX:MaxHeapFreeRatio=50`,
 			"spark.driver.extraLibraryPath": lib,
 			"spark.ui.enabled":              "true", // replaced
 			"spark.sql.shuffle.partitions":  "3",
