@@ -308,6 +308,17 @@ func TestMaxSessions(t *testing.T) {
 	}
 }
 
+func TestProcessors(t *testing.T) {
+	c := Config{}
+	if got := c.processors(); got != max(1, given/2) {
+		t.Errorf("of %d processors the server has %d", given, got)
+	}
+	c.Processors = 3
+	if got := c.processors(); got != 3 {
+		t.Errorf("it has %d, want those that are configured", got)
+	}
+}
+
 func TestShellQuote(t *testing.T) {
 	for in, want := range map[string]string{"": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'"} {
 		if got := shellQuote(in); got != want {
