@@ -322,14 +322,14 @@ func TestMissingJarSaysSo(t *testing.T) {
 func TestDriverAtRestGivesItsHeapBack(t *testing.T) {
 	w := newWorld(t)
 	var key engine.Key
-	s := start(t, w, func(sp *engine.Spec) { key = sp.Key })
+	s := start(t, w, func(sp *engine.Spec) { key, sp.HeapMiB = sp.Key, 2048 })
 	b, err := os.ReadFile(filepath.Join(w.data, "sessions", string(key), shim.StateFile))
 	var state supervise.State
 	if err := errors.Join(err, json.Unmarshal(b, &state)); err != nil {
 		t.Fatal(err)
 	}
-	s.want("long = sc._gateway.new_array(sc._jvm.long, 1)\na = [sc._jvm.java.util.Arrays.copyOf(long, 10000000) for _ in range(6)]\nprint('held')", "held")
-	const held = 480_000 // kB, of six arrays
+	s.want("long = sc._gateway.new_array(sc._jvm.long, 1)\na = [sc._jvm.java.util.Arrays.copyOf(long, 10000000) for _ in range(9)]\nprint('held')", "held")
+	const held = 720_000 // kB, of nine arrays
 	if now := resident(t, state.JVM.PID); now < held {
 		t.Errorf("with %d kB held, %d are resident", held, now)
 	}
