@@ -46,6 +46,16 @@ type link struct {
 // Write writes, or keeps for a moment what more will follow soon.
 func (l *link) Write(p []byte) (int, error) { return l.outbox.write(p) }
 
+// SetWriteDeadline sets it for what is still to be sent too. TLS ends with one
+// that is over, for writes that it makes no more: that one is not passed on,
+// because what it wrote before may wait.
+func (l *link) SetWriteDeadline(t time.Time) error {
+	if !t.IsZero() && !t.After(time.Now()) {
+		return nil
+	}
+	return l.Conn.SetWriteDeadline(t)
+}
+
 // Close closes the connection, once.
 func (l *link) Close() error {
 	l.once.Do(func() {

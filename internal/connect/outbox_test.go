@@ -187,6 +187,28 @@ func TestOutboxTellsWhatFailed(t *testing.T) {
 	})
 }
 
+func TestNothingIsLostByTheEndOfTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		var senders sync.WaitGroup
+		l := &link{Conn: near, outbox: newOutbox(near, &senders)}
+		put(t, l.outbox, large("a", 1))
+		synctest.Wait()
+		put(t, l.outbox, large("b", 1))
+		// As tls.Conn.Close does it.
+		_ = l.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		put(t, l.outbox, "the alert")
+		_ = l.SetWriteDeadline(time.Now())
+		synctest.Wait()
+		_ = l.outbox.close()
+		got, err := io.ReadAll(far)
+		if want := large("a", 1) + large("b", 1) + "the alert"; string(got) != want || err != nil {
+			t.Errorf("%d bytes arrived, %v, of %d", len(got), err, len(want))
+		}
+		senders.Wait()
+	})
+}
+
 func TestOutboxKeepsTheOrder(t *testing.T) {
 	near, far := net.Pipe()
 	var senders sync.WaitGroup
