@@ -65,8 +65,12 @@ func (l *link) Close() error {
 	return l.outbox.close()
 }
 
-// drop closes a connection that nobody reads from or writes to any more.
-func (l *link) drop() { _ = l.Close() } // a connection that is gone is what is wanted
+// drop closes a connection at once, whatever is still to be sent.
+func (l *link) drop() {
+	l.outbox.fail(net.ErrClosed)
+	_ = l.Close() // a connection that is gone is what is wanted
+	_ = l.Conn.Close()
+}
 
 // welcome notes that the connection has shown a good token of a session that
 // lives; false: the session has too many connections.

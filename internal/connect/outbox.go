@@ -10,11 +10,11 @@ import (
 // Bounds of what waits to be sent to one client, bytes.
 const (
 	outboxSize  = 128 << 10 // then its writer waits
-	outboxSmall = 4 << 10   // less is sent at once; it waits for nobody while there is room for twice outboxSize
+	outboxSmall = 5 << 10   // less is sent at once, what HTTP/2 says of itself too; it waits for nobody while there is room for twice outboxSize
 )
 
 // lingers bounds how long a closed connection takes for what was written before.
-const lingers = time.Second
+const lingers = 5 * time.Second
 
 // outbox gathers what is written to a connection in quick succession: a system
 // call for each frame of a long result costs more than its encryption.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +22,7 @@ type sink struct {
 	pass   chan error  // what it gets
 	closed chan struct{}
 	once   sync.Once
-	limit  time.Time
+	limit  atomic.Pointer[time.Time]
 }
 
 func newSink() *sink {
@@ -35,8 +36,8 @@ func (s *sink) Write(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	var late <-chan time.Time
-	if !s.limit.IsZero() {
-		late = time.After(time.Until(s.limit))
+	if limit := s.limit.Load(); limit != nil {
+		late = time.After(time.Until(*limit))
 	}
 	select {
 	case err := <-s.pass:
@@ -48,7 +49,9 @@ func (s *sink) Write(p []byte) (int, error) {
 	}
 }
 
-func (s *sink) SetWriteDeadline(t time.Time) error { s.limit = t; return nil }
+func (s *sink) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+func (s *sink) SetWriteDeadline(t time.Time) error { s.limit.Store(&t); return nil }
 
 func (s *sink) Close() error {
 	s.once.Do(func() { close(s.closed) })
@@ -172,6 +175,18 @@ func TestOutboxOfADeafPeerIsClosedInTime(t *testing.T) {
 		if <-s.closed; time.Since(began) > lingers {
 			t.Errorf("closed after %v", time.Since(began))
 		}
+	})
+}
+
+func TestDroppedLinkIsClosedAtOnce(t *testing.T) {
+	withOutbox(t, func(t *testing.T, s *sink, o *outbox) {
+		l := newAdmission(&tally{}).enter(s)
+		put(t, l.outbox, large("a", 1))
+		<-s.writes // and never lets it through
+		if l.drop(); !s.isClosed() {
+			t.Error("it lingers")
+		}
+		l.admit.senders.Wait()
 	})
 }
 
