@@ -32,6 +32,42 @@ type Spec struct {
 	Orphaned   time.Duration     // the driver ends itself when no server has come back for so long
 	Warehouse  string            // s3:// location of spark.sql.warehouse.dir; empty: in the work directory
 	EventLog   string            // directory for Spark's event log, which outlives the driver; empty: none is written
+
+	Language Language     // of every cell; empty: Python
+	Display  Display      // how the values of cells are shown; empty: Notebook
+	Formats  []string     // table formats whose jars are on the class path: "iceberg", "delta", "hudi"
+	Modules  Requirements // Python packages beside the runtime's; a *StartError holds pip's words when they cannot be had
+	Files    []string     // copied into the work directory before the first cell; paths of the session's file systems, such as s3://bucket/key
+	Notes    []string     // lines for people, written to the driver's standard error once, at its start
+}
+
+// Language is what the cells of a driver are written in.
+type Language string
+
+// The languages of cells.
+const (
+	Python Language = "python"
+	Scala  Language = "scala"
+)
+
+// Display says how the value of a cell's last expression becomes its last line
+// of Displays.
+type Display string
+
+// The ways to show values.
+const (
+	// Notebook shows every representation a value has, and open figures.
+	Notebook Display = "notebook"
+	// Plain shows text/plain alone, as Python's own prompt does, and understands the
+	// magics %matplot, %plotly, %json and %table, whose lines of Displays have
+	// their MIME type beside an empty or short text/plain.
+	Plain Display = "plain"
+)
+
+// Requirements are Python packages to install for one driver, as pip takes them.
+type Requirements struct {
+	Specs   []string // requirement specifiers, and s3:// locations of wheels and archives
+	Options []string // further arguments of "pip install"
 }
 
 // Handle finds a launched driver again after a restart of the server. It is

@@ -38,3 +38,26 @@ func (h Home) Parse(arn string) (Resource, bool) {
 	}
 	return Resource{}, false
 }
+
+// GlueSession returns the ARN of a Glue session. Its id may hold any text,
+// slashes included.
+func (h Home) GlueSession(id string) string { return h.glue("session", id) }
+
+// GlueResource returns the ARN of something of Glue's that has a name: kind is
+// "connection", "securityConfiguration" or "usageProfile".
+func (h Home) GlueResource(kind, name string) string { return h.glue(kind, name) }
+
+func (h Home) glue(kind, name string) string {
+	return "arn:" + h.Partition + ":glue:" + h.Region + ":" + h.Account + ":" + kind + "/" + name
+}
+
+// ParseGlue takes an ARN apart that GlueSession or GlueResource made for the
+// same home. It reports false for every other text.
+func (h Home) ParseGlue(arn string) (kind, name string, ok bool) {
+	rest, ok := strings.CutPrefix(arn, "arn:"+h.Partition+":glue:"+h.Region+":"+h.Account+":")
+	if !ok {
+		return "", "", false
+	}
+	kind, name, ok = strings.Cut(rest, "/")
+	return kind, name, ok && kind != "" && name != ""
+}

@@ -27,3 +27,18 @@ func TestParseUndoesWhatMadeTheARN(t *testing.T) {
 		}
 	}
 }
+
+func TestGlueARNsReadBack(t *testing.T) {
+	home := Home{Partition: "aws", Region: "us-east-1", Account: "000000000000"}
+	for _, id := range []string{"a", "a b/c:d", "é/"} {
+		kind, name, ok := home.ParseGlue(home.GlueSession(id))
+		if !ok || kind != "session" || name != id {
+			t.Errorf("ParseGlue(GlueSession(%q)) = %q, %q, %v", id, kind, name, ok)
+		}
+	}
+	for _, arn := range []string{"", "arn:aws:glue:us-east-1:000000000000:session/", "arn:aws:glue:us-east-1:111111111111:session/a", "arn:aws:athena:us-east-1:000000000000:session/a"} {
+		if _, _, ok := home.ParseGlue(arn); ok {
+			t.Errorf("ParseGlue(%q) succeeded", arn)
+		}
+	}
+}

@@ -69,7 +69,9 @@ type Session struct {
 	IdleSince time.Time // zero while not idle
 	EndedAt   time.Time // zero until Ended
 
-	Work           string            // id of the calculation that has the session; empty: none
+	Glue *GlueConfig // of the Glue face; nil for Athena's
+
+	Work           string            // id of the calculation or statement that has the session; empty: none
 	Operating      bool              // Spark Connect operations run
 	Executors      []engine.Executor // as last seen; newest first
 	DPUs           int               // of the driver; metering
@@ -79,4 +81,32 @@ type Session struct {
 	ServerID       string // server that owns the driver
 	Epoch          uint64
 	Version        int64 // row version, for compare-and-swap
+}
+
+// Kind is Glue's SessionType.
+type Kind string
+
+// The kinds of Glue sessions.
+const (
+	Livy         Kind = "LIVY"          // runs statements
+	SparkConnect Kind = "SPARK_CONNECT" // is driven through Spark Connect alone
+)
+
+// GlueConfig is what a Glue session was asked for, as it reads back, with
+// Glue's defaults filled in.
+type GlueConfig struct {
+	Kind           Kind
+	Command        string            // "glueetl" or "gluestreaming"
+	PythonVersion  string            // as given; empty: absent
+	GlueVersion    string            // "5.1"
+	Arguments      map[string]string // DefaultArguments
+	Connections    []string
+	HasConnections bool          // the member was given, if only as an empty list
+	MaxCapacity    float64       // DPUs; always set
+	WorkerType     string        // empty when MaxCapacity was asked for
+	Workers        int           // zero when MaxCapacity was asked for
+	Security       string        // name of the security configuration; empty: none
+	Profile        string        // name of the usage profile that applied; empty: none
+	Origin         string        // RequestOrigin
+	Timeout        time.Duration // the session's longest life
 }
