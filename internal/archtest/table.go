@@ -19,7 +19,7 @@ var layer0 = []string{"fault", "ident", "sigv4"}
 var layer1 = []string{"access", "engine", "shim", "sandbox", "supervise", "object", "logs", "sql"}
 
 // layer3 are the domains.
-var layer3 = []string{"workgroup", "resource", "session", "calc", "catalog", "query"}
+var layer3 = []string{"workgroup", "resource", "session", "cell", "calc", "statement", "catalog", "query"}
 
 // allowed is the import table of the design. A package that is missing here
 // may import nothing of this module, and the test says so.
@@ -50,7 +50,9 @@ var allowed = []row{
 
 	{"workgroup", join(layer0, layer1)},
 	{"session", join(layer0, layer1, []string{"workgroup", "resource"})},
-	{"calc", join(layer0, layer1, []string{"workgroup", "resource", "session"})},
+	{"cell", join(layer0, layer1, []string{"session"})},
+	{"calc", join(layer0, layer1, []string{"workgroup", "resource", "session", "cell"})},
+	{"statement", join(layer0, layer1, []string{"workgroup", "resource", "session", "cell"})},
 
 	// It carries what drivers write to where a session's monitoring says, so it
 	// stands on sessions; a session's manager knows it by an interface of its own.

@@ -18,6 +18,7 @@ import (
 	"glaux/internal/athenaapi"
 	"glaux/internal/awsapi"
 	"glaux/internal/calc"
+	"glaux/internal/cell"
 	"glaux/internal/engine"
 	"glaux/internal/engine/enginetest"
 	"glaux/internal/ident"
@@ -40,7 +41,7 @@ func (yes) Decide(context.Context, access.Caller, string, string) error { return
 // sink is an object store that forgets.
 type sink struct{}
 
-func (sink) Put(_ context.Context, o calc.Object) error {
+func (sink) Put(_ context.Context, o cell.Object) error {
 	_, err := io.Copy(io.Discard, o.Body)
 	return err
 }

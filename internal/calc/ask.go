@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"glaux/internal/access"
+	"glaux/internal/cell"
 	"glaux/internal/engine"
 	"glaux/internal/fault"
 	"glaux/internal/ident"
@@ -185,7 +186,7 @@ func (m *Manager) Stop(ctx context.Context, who access.Caller, id string) (Calcu
 	}
 	if j := m.job(id); j != nil {
 		j.move(Stop)
-		poke(j.cancel)
+		cell.Poke(j.cancel)
 	}
 	return c, nil
 }

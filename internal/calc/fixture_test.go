@@ -14,6 +14,7 @@ import (
 
 	"glaux/internal/access"
 	"glaux/internal/calc"
+	"glaux/internal/cell"
 	"glaux/internal/engine"
 	"glaux/internal/engine/enginetest"
 	"glaux/internal/ident"
@@ -32,7 +33,7 @@ type objects struct {
 	as   map[string]int // puts by session and role
 }
 
-func (o *objects) Put(_ context.Context, in calc.Object) error {
+func (o *objects) Put(_ context.Context, in cell.Object) error {
 	b, err := io.ReadAll(in.Body)
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func (o *objects) Put(_ context.Context, in calc.Object) error {
 		return errors.New("object store is down")
 	}
 	if o.why != "" {
-		return &calc.RefusedError{Why: o.why, Err: errors.New("no such bucket")}
+		return &cell.RefusedError{Why: o.why, Err: errors.New("no such bucket")}
 	}
 	o.puts++
 	if o.as == nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"glaux/internal/access"
+	"glaux/internal/cell"
 	"glaux/internal/engine"
 	"glaux/internal/fault"
 	"glaux/internal/ident"
@@ -18,8 +19,6 @@ import (
 
 // Times within a calculation's life, and a number.
 const (
-	// settleFor is how long a calculation may run before its row says so.
-	settleFor = 50 * time.Millisecond
 	// retryEvery is how long a step waits before it is tried again.
 	retryEvery = 100 * time.Millisecond
 	// windDown is how long a step that has begun may go on once Run was told to end.
@@ -67,36 +66,11 @@ type Sessions interface {
 type Objects interface {
 	// Put asks whether the session's role may write the object, and writes it
 	// and replaces what is there. Nothing of it can be
-	// read before all of it can. The error wraps a *RefusedError where trying
+	// read before all of it can. The error wraps a *cell.RefusedError where trying
 	// again does not help.
-	Put(ctx context.Context, o Object) error
+	Put(ctx context.Context, o cell.Object) error
 	// Get reads an object from offset to its end.
 	Get(ctx context.Context, uri string, offset int64) (io.ReadCloser, error)
-}
-
-// RefusedError says that an object store will not take an object.
-type RefusedError struct {
-	Why string // for people, such as "the bucket does not exist"
-	Err error
-}
-
-// Error says why.
-func (e *RefusedError) Error() string { return e.Why + ": " + e.Err.Error() }
-
-// Unwrap returns what the store said.
-func (e *RefusedError) Unwrap() error { return e.Err }
-
-// Object is one object to write.
-type Object struct {
-	URI         string // s3://bucket/key; the key is not normalised
-	ContentType string
-	Size        int64     // bytes that Body yields
-	Body        io.Reader // an io.ReadSeeker when small; read once, not closed
-	Encryption  string    // SSE_S3, SSE_KMS, …; empty: none asked for
-	KMSKey      string    // empty: the service's own
-
-	Session session.Key     // whose result it is
-	Role    access.Executor // in whose name it is written
 }
 
 // Manager runs calculations. Run owns everything that goes on by itself; the
@@ -187,7 +161,7 @@ func (m *Manager) Run(ctx context.Context) error {
 // recover queues every calculation that is not over.
 func (m *Manager) recover(ctx context.Context) error {
 	var rows []Calculation
-	err := m.retry(ctx, "list calculations", func() (err error) {
+	err := cell.Retry(ctx, m.cfg.Log, "list calculations", func() (err error) {
 		rows, err = m.cfg.Store.Calculations(ctx, Query{States: unfinished()})
 		return err
 	})
@@ -197,7 +171,7 @@ func (m *Manager) recover(ctx context.Context) error {
 	for _, c := range rows {
 		var s session.Session
 		gone := false
-		err := m.retry(ctx, "read calculation", func() (err error) {
+		err := cell.Retry(ctx, m.cfg.Log, "read calculation", func() (err error) {
 			if c, err = m.cfg.Store.Calculation(ctx, c.Account, c.ID); err == nil { // with its code
 				s, err = m.cfg.Sessions.Session(ctx, c.Session)
 			}
@@ -267,7 +241,7 @@ func (m *Manager) begin(c Calculation, s session.Session) {
 	}
 	switch c.State {
 	case Canceling:
-		poke(j.cancel)
+		cell.Poke(j.cancel)
 	case Running: // under an earlier server; since when exactly only the driver knows
 		j.begun = j.created.Add(-max(0, j.created.Sub(c.Submitted)))
 	case Creating, Created, Queued, Completed, Failed, Canceled:
@@ -275,7 +249,7 @@ func (m *Manager) begin(c Calculation, s session.Session) {
 	m.jobs[c.ID] = j
 	m.queue = append(m.queue, j)
 	m.mu.Unlock()
-	poke(m.wake)
+	cell.Poke(m.wake)
 }
 
 func (m *Manager) take() []*job {
@@ -351,44 +325,5 @@ func (j *job) move(e Event) {
 	}
 }
 
-// retry runs f until it succeeds or ctx ends, and logs the first failure.
-func (m *Manager) retry(ctx context.Context, what string, f func() error) error {
-	for n := 0; ; n++ {
-		err := f()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if n == 0 {
-			m.cfg.Log.WarnContext(ctx, "cannot "+what+", trying again", "err", err)
-		}
-		if err := pause(ctx, retryEvery); err != nil {
-			return err
-		}
-	}
-}
-
 // internal marks a failure of the store, which the caller is not shown.
 func internal(what string, err error) error { return fmt.Errorf("cannot %s: %w", what, err) }
-
-// poke puts a token into a channel of capacity 1 that may hold one already.
-func poke(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// pause waits, or returns the error of ctx if that ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

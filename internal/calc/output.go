@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"glaux/internal/access"
+	"glaux/internal/cell"
 	"glaux/internal/engine"
 )
 
@@ -31,7 +32,7 @@ func (m *Manager) Output(ctx context.Context, who access.Caller, id string, s en
 			return r, nil
 		}
 		// It ended just now, or its driver is out of reach: the row decides.
-		if err := pause(ctx, retryEvery); err != nil {
+		if err := cell.Pause(ctx, retryEvery); err != nil {
 			return nil, err
 		}
 	}
@@ -96,7 +97,7 @@ func (j *job) leave() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.readers--
-	poke(j.left)
+	cell.Poke(j.left)
 }
 
 func (j *job) following() bool {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"glaux/internal/access"
+	"glaux/internal/cell"
 	"glaux/internal/engine"
 	"glaux/internal/session"
 )
@@ -52,7 +53,7 @@ func (m *Manager) put(ctx context.Context, r engine.Runner, j *job, res engine.C
 // putText writes stdout or stderr: the bytes as they were written. Where some
 // are missing, the stream itself ends with a line that says so.
 func (m *Manager) putText(ctx context.Context, r engine.Runner, j *job, res engine.CellResult, s engine.Stream, name string) error {
-	text, err := open(ctx, r, j.cell.ID, s, res.Sizes[s])
+	text, err := cell.Open(ctx, r, j.cell.ID, s, res.Sizes[s])
 	if err != nil {
 		return err
 	}
@@ -105,21 +106,21 @@ func (m *Manager) putResult(ctx context.Context, r engine.Runner, j *job, res en
 			return err
 		}
 	}
-	lines, err := open(ctx, r, j.cell.ID, engine.Displays, max(0, size-1)) // without the last newline
+	lines, err := cell.Open(ctx, r, j.cell.ID, engine.Displays, max(0, size-1)) // without the last newline
 	if err != nil {
 		return err
 	}
 	defer lines.Close()
 	lines.Reader = &joiner{lines.Reader}
 	head := append(frame[:len(frame)-1:len(frame)-1], `,"outputs":[`...)
-	body := lines.after(head).then([]byte("]}\n"))
+	body := lines.After(head).Then([]byte("]}\n"))
 	return m.cfg.Objects.Put(ctx, j.place.object(resultKey, "application/json", body))
 }
 
 // wholeLines is how many of the first size bytes of the displays are whole
 // lines: what was cut off in the middle is no JSON.
 func wholeLines(ctx context.Context, r engine.Runner, id engine.CellID, size int64) (int64, error) {
-	s, err := open(ctx, r, id, engine.Displays, size)
+	s, err := cell.Open(ctx, r, id, engine.Displays, size)
 	if err != nil {
 		return 0, err
 	}
@@ -154,67 +155,13 @@ func (j *joiner) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stretch is a stream of known length.
-type stretch struct {
-	io.Reader
-	io.Closer
-	size int64
-}
-
-// open reads the first size bytes of a stream of an ended cell.
-func open(ctx context.Context, r engine.Runner, id engine.CellID, s engine.Stream, size int64) (stretch, error) {
-	if size <= 0 || r == nil {
-		return stretch{Reader: bytes.NewReader(nil), Closer: io.NopCloser(nil)}, nil
-	}
-	out, err := r.Output(ctx, id, s, 0)
-	if err != nil {
-		return stretch{}, fmt.Errorf("cannot read %s of cell %q: %w", s, id, err)
-	}
-	return stretch{Reader: &exactly{out, size}, Closer: out, size: size}, nil
-}
-
-// exactly reads n bytes; fewer are an error, so that nothing short is kept.
-type exactly struct {
-	r io.Reader
-	n int64
-}
-
-func (e *exactly) Read(p []byte) (int, error) {
-	if e.n <= 0 {
-		return 0, io.EOF
-	}
-	n, err := e.r.Read(p[:min(int64(len(p)), e.n)])
-	e.n -= int64(n)
-	if errors.Is(err, io.EOF) {
-		if e.n > 0 {
-			return n, io.ErrUnexpectedEOF
-		}
-		err = nil
-	}
-	return n, err
-}
-
-func (s stretch) then(tail []byte) stretch {
-	if len(tail) > 0 {
-		s.Reader = io.MultiReader(s.Reader, bytes.NewReader(tail))
-		s.size += int64(len(tail))
-	}
-	return s
-}
-
-func (s stretch) after(head []byte) stretch {
-	s.Reader = io.MultiReader(bytes.NewReader(head), s.Reader)
-	s.size += int64(len(head))
-	return s
-}
-
 // object is what is put: a small body in memory, a large one as it streams.
-func (p place) object(name, contentType string, body stretch) Object {
-	o := Object{
-		URI: p.uri(name), ContentType: contentType, Size: body.size, Body: body,
+func (p place) object(name, contentType string, body cell.Stretch) cell.Object {
+	o := cell.Object{
+		URI: p.uri(name), ContentType: contentType, Size: body.Size, Body: body,
 		Encryption: p.encryption, KMSKey: p.key, Session: p.session, Role: p.role,
 	}
-	if body.size > small {
+	if body.Size > small {
 		return o
 	}
 	all, err := io.ReadAll(body)

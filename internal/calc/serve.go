@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
+	"glaux/internal/cell"
 	"glaux/internal/engine"
 	"glaux/internal/session"
 )
-
-// errLeave says that this server is to leave a calculation alone: it is
-// stopping, or a newer one owns the driver.
-var errLeave = errors.New("left to another server")
 
 // errOver says that a calculation is terminal already.
 var errOver = errors.New("calculation is over")
@@ -45,125 +41,34 @@ func (m *Manager) serve(ctx, work context.Context, j *job) {
 	}
 }
 
-// answer is what Result returned.
-type answer struct {
-	res engine.CellResult
-	err error
-}
-
 // serveCell has the driver run the calculation and returns its result. The
-// error is errLeave, or that of ctx.
+// error is cell.ErrLeave, or that of ctx.
 func (m *Manager) serveCell(ctx context.Context, r engine.Runner, j *job) (engine.CellResult, error) {
-	res, over, err := m.hand(ctx, r, j)
-	close(j.taken)
-	if over || err != nil {
-		return res, err
+	c := cell.Job{
+		Cell: j.cell, Runner: r, Cancel: j.cancel, Noun: "calculation", Watch: watcher{m, j},
+		Log: m.cfg.Log, TakeTimeout: m.cfg.TakeTimeout,
 	}
-	j.move(Taken)
+	return c.Serve(ctx)
+}
 
-	ctx, cancel := context.WithCancel(ctx)
-	var children sync.WaitGroup
-	defer children.Wait()
-	defer cancel()
-	result := make(chan answer, 1)
-	children.Go(func() {
-		res, err := m.result(ctx, r, j)
-		result <- answer{res, err}
-	})
-	late := time.NewTimer(settleFor)
-	defer late.Stop()
-	for {
-		select {
-		case a := <-result:
-			return a.res, a.err
-		case <-late.C:
-			m.note(ctx, j)
-		case <-j.cancel:
-			children.Go(func() { m.interrupt(ctx, r, j) })
-		}
+// watcher moves a job as its cell moves.
+type watcher struct {
+	m *Manager
+	j *job
+}
+
+func (w watcher) Sending() { w.j.move(Sent) }
+
+func (w watcher) Held() { w.j.move(Held) }
+
+func (w watcher) Handed(running bool) {
+	close(w.j.taken)
+	if running {
+		w.j.move(Taken)
 	}
 }
 
-// hand gives the calculation to the driver, trying again for a bounded time.
-// over is true when res is its result already.
-func (m *Manager) hand(ctx context.Context, r engine.Runner, j *job) (res engine.CellResult, over bool, err error) {
-	res = engine.CellResult{ID: j.cell.ID}
-	select {
-	case <-j.cancel: // before it began, as far as we know
-		poke(j.cancel)
-		if errors.Is(r.Interrupt(ctx, j.cell.ID), engine.ErrNoCell) {
-			res.Outcome = engine.Cancelled
-			return res, true, nil
-		}
-		return res, false, nil
-	default:
-	}
-	j.move(Sent)
-	giveUp := time.Now().Add(m.cfg.TakeTimeout)
-	for {
-		err := r.Run(ctx, j.cell)
-		switch {
-		case err == nil, errors.Is(err, engine.ErrGone):
-			return res, false, nil // Result knows what became of it
-		case errors.Is(err, engine.ErrStale):
-			return res, false, errLeave
-		case ctx.Err() != nil:
-			return res, false, ctx.Err()
-		case time.Now().After(giveUp):
-			_ = r.Interrupt(ctx, j.cell.ID) // it may have been taken all the same
-			res.Outcome = engine.Lost
-			res.Error = &engine.CellError{Value: fmt.Sprintf("the session's driver did not take the calculation (%v)", err)}
-			return res, true, nil
-		}
-		j.move(Held)
-		select {
-		case <-j.cancel:
-			poke(j.cancel)
-			if errors.Is(r.Interrupt(ctx, j.cell.ID), engine.ErrNoCell) {
-				res.Outcome = engine.Cancelled
-				return res, true, nil
-			}
-			return res, false, nil
-		case <-time.After(retryEvery):
-		case <-ctx.Done():
-			return res, false, ctx.Err()
-		}
-	}
-}
-
-// result waits for the result of the cell. One that nobody knows is Lost.
-func (m *Manager) result(ctx context.Context, r engine.Runner, j *job) (engine.CellResult, error) {
-	for {
-		res, err := r.Result(ctx, j.cell.ID)
-		switch {
-		case err == nil:
-			return res, nil
-		case errors.Is(err, engine.ErrStale):
-			return res, errLeave
-		case ctx.Err() != nil:
-			return res, ctx.Err()
-		case errors.Is(err, engine.ErrGone), errors.Is(err, engine.ErrNoCell):
-			return engine.CellResult{ID: j.cell.ID, Outcome: engine.Lost}, nil
-		}
-		m.cfg.Log.WarnContext(ctx, "cannot wait for a cell, trying again", "calculation", j.id, "err", err)
-		if err := pause(ctx, retryEvery); err != nil {
-			return res, err
-		}
-	}
-}
-
-// interrupt asks the driver to end the cell until it was heard.
-func (m *Manager) interrupt(ctx context.Context, r engine.Runner, j *job) {
-	for {
-		err := r.Interrupt(ctx, j.cell.ID)
-		if err == nil || errors.Is(err, engine.ErrGone) || errors.Is(err, engine.ErrNoCell) || errors.Is(err, engine.ErrStale) {
-			return
-		}
-		if pause(ctx, retryEvery) != nil {
-			return
-		}
-	}
-}
+func (w watcher) Lasts(ctx context.Context) { w.m.note(ctx, w.j) }
 
 // note writes that the calculation runs. It is for other readers of the row
 // only, so a failure does no harm. A Stop that came between the row and the
@@ -180,7 +85,7 @@ func (m *Manager) note(ctx context.Context, j *job) {
 	})
 	if stopped {
 		j.move(Stop)
-		poke(j.cancel)
+		cell.Poke(j.cancel)
 	}
 	if err != nil && !errors.Is(err, errOver) && ctx.Err() == nil {
 		m.cfg.Log.WarnContext(ctx, "cannot write that a calculation runs", "calculation", j.id, "err", err)
@@ -202,7 +107,7 @@ func (m *Manager) finish(ctx context.Context, r engine.Runner, j *job, res engin
 	}
 	kept := time.Now()
 	tasks := m.cfg.Sessions.Tasks(j.session, j.cell.ID)
-	err = m.retry(ctx, "record the end of a calculation", func() error {
+	err = cell.Retry(ctx, m.cfg.Log, "record the end of a calculation", func() error {
 		late := broken
 		if late == "" && time.Now().After(giveUp) {
 			late = fmt.Sprintf("The result could not be recorded within %s: the metadata store did not answer.", m.cfg.FinishTimeout)
@@ -239,7 +144,7 @@ func (m *Manager) keep(ctx context.Context, r engine.Runner, j *job, res engine.
 		if ctx.Err() != nil {
 			return "", ctx.Err()
 		}
-		if refused, ok := errors.AsType[*RefusedError](err); ok {
+		if refused, ok := errors.AsType[*cell.RefusedError](err); ok {
 			m.cfg.Log.WarnContext(ctx, "cannot write a result", "calculation", j.id, "err", err)
 			return fmt.Sprintf("The result could not be written to %s: %s.", j.place.dir, refused.Why), nil
 		}

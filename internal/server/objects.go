@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"glaux/internal/access"
-	"glaux/internal/calc"
+	"glaux/internal/cell"
 	"glaux/internal/object"
 )
 
@@ -118,10 +118,10 @@ type results struct {
 
 // Put writes one object. A body that cannot be read twice goes through a file,
 // because a request that fails half-way is sent again.
-func (r results) Put(ctx context.Context, o calc.Object) error {
+func (r results) Put(ctx context.Context, o cell.Object) error {
 	to, err := object.ParseURI(o.URI)
 	if err != nil {
-		return &calc.RefusedError{Why: notObject, Err: err}
+		return &cell.RefusedError{Why: notObject, Err: err}
 	}
 	if err := r.decide(ctx, o, to); err != nil {
 		return err
@@ -147,17 +147,17 @@ func (r results) Put(ctx context.Context, o calc.Object) error {
 }
 
 // decide asks whether the session's role may write the object.
-func (r results) decide(ctx context.Context, o calc.Object, to object.URI) error {
+func (r results) decide(ctx context.Context, o cell.Object, to object.URI) error {
 	resource, ok := r.client.Resource(to)
 	if !ok {
-		return &calc.RefusedError{Why: notObject, Err: fmt.Errorf("cannot write %s: no object can have the key", o.URI)}
+		return &cell.RefusedError{Why: notObject, Err: fmt.Errorf("cannot write %s: no object can have the key", o.URI)}
 	}
 	who, err := r.authority.ExecutorCaller(string(o.Session), o.Role)
 	if err == nil {
 		err = r.authority.Decide(ctx, who, "s3:PutObject", resource)
 	}
 	if err != nil {
-		return &calc.RefusedError{Why: "access denied: " + err.Error(), Err: err}
+		return &cell.RefusedError{Why: "access denied: " + err.Error(), Err: err}
 	}
 	return nil
 }
@@ -169,9 +169,9 @@ const notObject = "it is no location of an object"
 func refused(err error) error {
 	switch {
 	case errors.Is(err, object.ErrNotFound):
-		return &calc.RefusedError{Why: "the bucket does not exist", Err: err}
+		return &cell.RefusedError{Why: "the bucket does not exist", Err: err}
 	case errors.Is(err, object.ErrDenied):
-		return &calc.RefusedError{Why: "the object store denies access", Err: err}
+		return &cell.RefusedError{Why: "the object store denies access", Err: err}
 	}
 	return err
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"glaux/internal/access"
-	"glaux/internal/calc"
+	"glaux/internal/cell"
 	"glaux/internal/ident"
 	"glaux/internal/object"
 )
@@ -43,10 +43,10 @@ func TestWritesThatAreRefusedForGood(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			err = results{client: client, authority: testAuthority(t), spill: t.TempDir()}.Put(t.Context(), calc.Object{
+			err = results{client: client, authority: testAuthority(t), spill: t.TempDir()}.Put(t.Context(), cell.Object{
 				URI: c.uri, Size: 1, Body: strings.NewReader("x"), Session: "k1", Role: access.Executor{SessionID: "s1", Workgroup: "spark", RoleARN: testHome.Role("any")},
 			})
-			refused, ok := errors.AsType[*calc.RefusedError](err)
+			refused, ok := errors.AsType[*cell.RefusedError](err)
 			if err == nil || ok != (c.why != "") || ok && refused.Why != c.why {
 				t.Errorf("got %v, want %q", err, c.why)
 			}
@@ -95,10 +95,10 @@ func TestResultsAreWrittenAsTheSessionsRole(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			err = results{client: client, authority: testAuthority(t), spill: t.TempDir()}.Put(t.Context(), calc.Object{
+			err = results{client: client, authority: testAuthority(t), spill: t.TempDir()}.Put(t.Context(), cell.Object{
 				URI: c.uri, Size: 1, Body: strings.NewReader("x"), Session: "k1", Role: access.Executor{SessionID: "s1", Workgroup: "spark", RoleARN: c.role},
 			})
-			refused, ok := errors.AsType[*calc.RefusedError](err)
+			refused, ok := errors.AsType[*cell.RefusedError](err)
 			if ok != (c.why != "") || ok && refused.Why != c.why || !ok && err != nil {
 				t.Errorf("got %v\nwant %q", err, c.why)
 			}
