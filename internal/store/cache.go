@@ -74,6 +74,11 @@ func cloneSession(s session.Session) session.Session {
 	s.Config = s.Config.Clone()
 	s.Properties = maps.Clone(s.Properties)
 	s.Monitoring = s.Monitoring.Clone()
+	if s.Glue != nil {
+		g := *s.Glue
+		g.Arguments, g.Connections = maps.Clone(g.Arguments), slices.Clone(g.Connections)
+		s.Glue = &g
+	}
 	s.Executors = slices.Clone(s.Executors)
 	s.Handle = slices.Clone(s.Handle)
 	return s

@@ -50,6 +50,7 @@ type sessionDoc struct {
 	Config          workgroup.EngineConfig `json:",omitzero"`
 	Properties      map[string]string      `json:",omitempty"`
 	Monitoring      *workgroup.Monitoring  `json:",omitempty"`
+	Glue            *session.GlueConfig    `json:",omitempty"`
 	ExecutionRole   string                 `json:",omitempty"`
 	WorkingDir      string                 `json:",omitempty"`
 	KMSKey          string                 `json:",omitempty"`
@@ -156,7 +157,7 @@ func scanSession(row scanner) (session.Session, error) {
 		s.EndedAt = fromMicros(*ended)
 	}
 	s.Engine, s.Description, s.NotebookVersion = doc.Engine, doc.Description, doc.NotebookVersion
-	s.Config, s.Properties, s.Monitoring = doc.Config, doc.Properties, doc.Monitoring
+	s.Config, s.Properties, s.Monitoring, s.Glue = doc.Config, doc.Properties, doc.Monitoring, doc.Glue
 	s.ExecutionRole, s.WorkingDir, s.KMSKey, s.Encryption = doc.ExecutionRole, doc.WorkingDir, doc.KMSKey, doc.Encryption
 	s.IdleTimeout, s.Reason, s.IdleSince = doc.IdleTimeout, doc.Reason, fromMicros(doc.IdleSince)
 	s.DPUs, s.Lived, s.Spawned = doc.DPUs, doc.Lived, fromMicros(doc.Spawned)
@@ -171,7 +172,7 @@ func scanSession(row scanner) (session.Session, error) {
 func encodeSession(s session.Session) (string, error) {
 	doc := sessionDoc{
 		Engine: s.Engine, Description: s.Description, NotebookVersion: s.NotebookVersion,
-		Config: s.Config, Properties: s.Properties, Monitoring: s.Monitoring,
+		Config: s.Config, Properties: s.Properties, Monitoring: s.Monitoring, Glue: s.Glue,
 		ExecutionRole: s.ExecutionRole, WorkingDir: s.WorkingDir, KMSKey: s.KMSKey, Encryption: s.Encryption,
 		IdleTimeout: s.IdleTimeout, Reason: s.Reason, IdleSince: micros(s.IdleSince), DPUs: s.DPUs, Lived: s.Lived,
 		Work: s.Work, Operating: s.Operating, Spawned: micros(s.Spawned),

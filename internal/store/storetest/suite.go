@@ -182,6 +182,8 @@ func fill(v reflect.Value, n *int) {
 		v.SetBool(true)
 	case reflect.Int, reflect.Int32, reflect.Int64:
 		v.SetInt(int64(*n))
+	case reflect.Float64:
+		v.SetFloat(float64(*n) + 0.25)
 	case reflect.Uint8, reflect.Uint64:
 		v.SetUint(uint64(*n))
 	case reflect.Pointer:
