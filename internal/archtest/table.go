@@ -19,7 +19,7 @@ var layer0 = []string{"fault", "ident", "sigv4"}
 var layer1 = []string{"access", "engine", "shim", "sandbox", "supervise", "object", "logs", "sql"}
 
 // layer3 are the domains.
-var layer3 = []string{"workgroup", "resource", "session", "cell", "calc", "statement", "catalog", "query"}
+var layer3 = []string{"workgroup", "resource", "argument", "session", "cell", "calc", "statement", "catalog", "query"}
 
 // allowed is the import table of the design. A package that is missing here
 // may import nothing of this module, and the test says so.
@@ -49,7 +49,8 @@ var allowed = []row{
 	{"engine/local/realtest", nil}, // tests only
 
 	{"workgroup", join(layer0, layer1)},
-	{"session", join(layer0, layer1, []string{"workgroup", "resource"})},
+	{"argument", join(layer0, layer1)},
+	{"session", join(layer0, layer1, []string{"workgroup", "resource", "argument"})},
 	{"cell", join(layer0, layer1, []string{"session"})},
 	{"calc", join(layer0, layer1, []string{"workgroup", "resource", "session", "cell"})},
 	{"statement", join(layer0, layer1, []string{"workgroup", "resource", "session", "cell"})},
