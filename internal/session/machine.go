@@ -28,7 +28,7 @@ const (
 	Admitted Event = "Admitted" // a budget was found for it
 	Spawned  Event = "Spawned"  // the driver process runs
 	Ready    Event = "Ready"    // the driver can run code
-	Began    Event = "Began"    // work was taken: a calculation, or Spark Connect operations
+	Began    Event = "Began"    // work was taken: a calculation, a statement, or Spark Connect operations
 	Finished Event = "Finished" // all of it ended
 	Silent   Event = "Silent"   // the interpreter stopped answering
 	Answered Event = "Answered" // it answers again, and runs nothing

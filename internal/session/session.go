@@ -71,7 +71,9 @@ type Session struct {
 
 	Glue *GlueConfig // of the Glue face; nil for Athena's
 
-	Work           string            // id of the calculation or statement that has the session; empty: none
+	Work           string            // id of the calculation that has the session; empty: none
+	Statements     int               // how many were ever made, which is the id of the next
+	Open           int               // how many of them wait or run
 	Operating      bool              // Spark Connect operations run
 	Executors      []engine.Executor // as last seen; newest first
 	DPUs           int               // of the driver; metering

@@ -1,5 +1,5 @@
 // Package store keeps the server's metadata in SQLite: workgroups and tags,
-// sessions, calculations, idempotency tokens, and the sealed key ring.
+// sessions, calculations, statements, idempotency tokens, and the sealed key ring.
 //
 // One DB satisfies the store interfaces that the domain packages declare. It
 // writes through a single connection and reads through a pool, in WAL mode, so
@@ -35,6 +35,7 @@ import (
 	"glaux/internal/access"
 	"glaux/internal/calc"
 	"glaux/internal/session"
+	"glaux/internal/statement"
 	"glaux/internal/workgroup"
 )
 
@@ -56,6 +57,7 @@ var (
 	_ workgroup.Store    = (*DB)(nil)
 	_ session.Store      = (*DB)(nil)
 	_ calc.Store         = (*DB)(nil)
+	_ statement.Store    = (*DB)(nil)
 	_ access.KeyStore    = (*DB)(nil)
 	_ access.TicketStore = (*DB)(nil)
 )
@@ -63,7 +65,8 @@ var (
 // stmts are the prepared statements of the hot paths.
 type stmts struct {
 	getWorkgroup, getSession, findSession, getCalculation *sql.Stmt
-	putSession, putCalculation                            *sql.Stmt
+	getStatement, firstStatement                          *sql.Stmt
+	putSession, putCalculation, putStatement              *sql.Stmt
 }
 
 // Open opens the database file at path, creates it when it is not there, and
@@ -146,8 +149,11 @@ func (db *DB) prepare(ctx context.Context) error {
 		{&db.getSession, db.read, "SELECT " + sessionColumns + " FROM sessions WHERE key = ?"},
 		{&db.findSession, db.read, "SELECT " + sessionColumns + " FROM sessions WHERE account = ? AND face = ? AND id = ? ORDER BY created DESC, key DESC LIMIT 1"},
 		{&db.getCalculation, db.read, "SELECT code, " + calculationColumns + " FROM calculations WHERE id = ?"},
+		{&db.getStatement, db.read, "SELECT " + statementColumns + " FROM statements WHERE session = ? AND id = ?"},
+		{&db.firstStatement, db.read, "SELECT " + statementColumns + " FROM statements WHERE session = ? AND completed IS NULL ORDER BY id LIMIT 1"},
 		{&db.putSession, db.write, updateSession},
 		{&db.putCalculation, db.write, updateCalculation},
+		{&db.putStatement, db.write, updateStatement},
 	} {
 		var err error
 		if *p.stmt, err = p.on.PrepareContext(ctx, p.text); err != nil { //nolint:sqlclosecheck // lives as long as its pool, whose Close closes it

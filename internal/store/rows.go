@@ -62,6 +62,8 @@ type sessionDoc struct {
 	DPUs            int                    `json:",omitempty"`
 	Lived           time.Duration          `json:",omitempty"`
 	Work            string                 `json:",omitempty"`
+	Statements      int                    `json:",omitempty"`
+	Open            int                    `json:",omitempty"`
 	Operating       bool                   `json:",omitempty"`
 	Spawned         int64                  `json:",omitempty"`
 }
@@ -161,7 +163,7 @@ func scanSession(row scanner) (session.Session, error) {
 	s.ExecutionRole, s.WorkingDir, s.KMSKey, s.Encryption = doc.ExecutionRole, doc.WorkingDir, doc.KMSKey, doc.Encryption
 	s.IdleTimeout, s.Reason, s.IdleSince = doc.IdleTimeout, doc.Reason, fromMicros(doc.IdleSince)
 	s.DPUs, s.Lived, s.Spawned = doc.DPUs, doc.Lived, fromMicros(doc.Spawned)
-	s.Work, s.Operating = doc.Work, doc.Operating
+	s.Work, s.Statements, s.Open, s.Operating = doc.Work, doc.Statements, doc.Open, doc.Operating
 	for _, e := range doc.Executors {
 		s.Executors = append(s.Executors, engine.Executor{ID: e.ID, Host: e.Host, Cores: e.Cores,
 			Added: fromMicros(e.Added), Removed: fromMicros(e.Removed), Reason: e.Reason})
@@ -175,7 +177,7 @@ func encodeSession(s session.Session) (string, error) {
 		Config: s.Config, Properties: s.Properties, Monitoring: s.Monitoring, Glue: s.Glue,
 		ExecutionRole: s.ExecutionRole, WorkingDir: s.WorkingDir, KMSKey: s.KMSKey, Encryption: s.Encryption,
 		IdleTimeout: s.IdleTimeout, Reason: s.Reason, IdleSince: micros(s.IdleSince), DPUs: s.DPUs, Lived: s.Lived,
-		Work: s.Work, Operating: s.Operating, Spawned: micros(s.Spawned),
+		Work: s.Work, Statements: s.Statements, Open: s.Open, Operating: s.Operating, Spawned: micros(s.Spawned),
 	}
 	for _, e := range s.Executors {
 		doc.Executors = append(doc.Executors, executorDoc{ID: e.ID, Host: e.Host, Cores: e.Cores,

@@ -15,6 +15,7 @@ import (
 	"glaux/internal/access"
 	"glaux/internal/calc"
 	"glaux/internal/session"
+	"glaux/internal/statement"
 	"glaux/internal/workgroup"
 )
 
@@ -31,6 +32,7 @@ type Memory struct {
 	workgroups   map[workgroup.Resource]memoryWorkgroup // guarded by mu, as all below
 	sessions     map[session.Key]memorySession
 	calculations map[string]calc.Calculation
+	statements   map[memoryStatementKey]statement.Statement
 	tokens       map[memoryTokenKey]memoryToken
 	keys         []access.SealedKey
 	tickets      []access.Ticket
@@ -61,6 +63,7 @@ func NewMemory() *Memory {
 		workgroups:   map[workgroup.Resource]memoryWorkgroup{},
 		sessions:     map[session.Key]memorySession{},
 		calculations: map[string]calc.Calculation{},
+		statements:   map[memoryStatementKey]statement.Statement{},
 		tokens:       map[memoryTokenKey]memoryToken{},
 	}
 }
@@ -70,6 +73,7 @@ var (
 	_ workgroup.Store = (*Memory)(nil)
 	_ session.Store   = (*Memory)(nil)
 	_ calc.Store      = (*Memory)(nil)
+	_ statement.Store = (*Memory)(nil)
 	_ access.KeyStore = (*Memory)(nil)
 )
 

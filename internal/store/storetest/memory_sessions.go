@@ -200,6 +200,11 @@ func (m *Memory) DeleteSession(_ context.Context, key session.Key) error {
 			delete(m.calculations, id)
 		}
 	}
+	for at := range m.statements {
+		if at.session == key {
+			delete(m.statements, at)
+		}
+	}
 	for k, t := range m.tokens {
 		if t.session == key {
 			delete(m.tokens, k)

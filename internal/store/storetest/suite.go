@@ -12,6 +12,7 @@ import (
 	"glaux/internal/calc"
 	"glaux/internal/ident"
 	"glaux/internal/session"
+	"glaux/internal/statement"
 	"glaux/internal/workgroup"
 )
 
@@ -20,6 +21,7 @@ type Store interface {
 	workgroup.Store
 	session.Store
 	calc.Store
+	statement.Store
 	access.KeyStore
 	access.TicketStore
 }
@@ -64,6 +66,13 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 		{"calculation end", testEndCalculation},
 		{"calculation end race", testEndRace},
 		{"calculation list", testCalculationList},
+		{"statement", testStatement},
+		{"statement fields", testStatementFields},
+		{"statement terminal is final", testStatementTerminalIsFinal},
+		{"statement end", testEndStatement},
+		{"statement race", testStatementRace},
+		{"statement list", testStatementList},
+		{"statement delete", testStatementsGoWithTheirSession},
 		{"keys", testKeys},
 		{"ui tickets", testTickets},
 		{"ui ticket race", testTicketRace},
