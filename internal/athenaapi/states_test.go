@@ -9,6 +9,7 @@ import (
 
 	"glaux/internal/calc"
 	"glaux/internal/session"
+	"glaux/internal/statement"
 )
 
 var update = flag.Bool("update", false, "write docs/states.md anew")
@@ -19,7 +20,7 @@ func TestStatesAreDocumented(t *testing.T) {
 	t.Parallel()
 	const file = "../../docs/states.md"
 	var b strings.Builder
-	b.WriteString("# States\n\nPrinted from the tables in `internal/session/machine.go` and `internal/calc/machine.go` by `go test ./internal/athenaapi -run TestStatesAreDocumented -update`.\n" +
+	b.WriteString("# States\n\nPrinted from the tables in `internal/session/machine.go`, `internal/calc/machine.go` and `internal/statement/machine.go` by `go test ./internal/athenaapi -run TestStatesAreDocumented -update`.\n" +
 		"A cell is the state that an event (row) leads to from a state (column); an empty one is refused.\n")
 	b.WriteString("\n## Sessions\n\n")
 	table(&b, session.States(), session.Events(), session.State.Next)
@@ -40,6 +41,9 @@ func TestStatesAreDocumented(t *testing.T) {
 	}
 	b.WriteString("\n## Calculations\n\nTheir states are Athena's own.\n\n")
 	table(&b, calc.States(), calc.Events(), calc.State.Next)
+
+	b.WriteString("\n## Statements\n\nTheir states are Glue's own.\n\n")
+	table(&b, statement.States(), statement.Events(), statement.State.Next)
 
 	if *update {
 		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {

@@ -295,3 +295,17 @@ func wantMessage(t *testing.T, err error, text string) {
 		t.Fatalf("got %v, want %q", err, text)
 	}
 }
+
+// remove makes a driver leave nothing behind, as a reboot with an empty disk would.
+func (w *world) remove(k session.Key) {
+	ctx := context.Background()
+	all, _ := w.machine.List(ctx)
+	for _, h := range all {
+		if h.Key == k {
+			h.Epoch = 1 << 40
+			if d, err := w.machine.Adopt(ctx, h); err == nil {
+				_ = d.Remove(ctx)
+			}
+		}
+	}
+}

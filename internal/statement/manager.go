@@ -82,8 +82,9 @@ type Manager struct {
 
 	mu    sync.Mutex // guards what follows; nothing is called out to under it
 	lines map[session.Key]*line
-	begun []*line // not yet served
-	over  bool    // Run was told to end: no new statements
+	begun []*line              // not yet served
+	known map[session.Key]bool // sessions of which this server has served a statement
+	over  bool                 // Run was told to end: no new statements
 }
 
 // line is the queue of a session with work. The queue itself is in the store:
@@ -118,6 +119,7 @@ func New(cfg Config) (*Manager, error) {
 		wake:      make(chan struct{}, 1),
 		recovered: make(chan struct{}),
 		lines:     map[session.Key]*line{},
+		known:     map[session.Key]bool{},
 	}, nil
 }
 
@@ -218,6 +220,16 @@ func (m *Manager) serves(l *line, id int) chan struct{} {
 	defer m.mu.Unlock()
 	l.id, l.cancel = id, make(chan struct{}, 1)
 	return l.cancel
+}
+
+// inherits reports, once for every session, that this server has only begun to
+// serve it: an earlier one may have left something of its last statements.
+func (m *Manager) inherits(key session.Key) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.known[key]
+	m.known[key] = true
+	return !was
 }
 
 // interrupt asks for the end of a statement that is being served here.

@@ -21,7 +21,7 @@ var errOver = errors.New("statement is over")
 func (m *Manager) serve(ctx, work context.Context, l *line) {
 	var children sync.WaitGroup
 	defer children.Wait()
-	for first := true; ; first = false {
+	for {
 		m.look(l)
 		var st Statement
 		none := false
@@ -47,7 +47,7 @@ func (m *Manager) serve(ctx, work context.Context, l *line) {
 		}
 		if r != nil {
 			ids := []int{st.ID}
-			if first {
+			if m.inherits(l.key) {
 				for id := st.ID - 1; id >= 0 && id >= st.ID-leftovers; id-- {
 					ids = append(ids, id)
 				}

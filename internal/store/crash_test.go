@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"glaux/internal/calc"
 	"glaux/internal/ident"
 	"glaux/internal/session"
+	"glaux/internal/statement"
 	"glaux/internal/store"
 )
 
@@ -65,6 +67,9 @@ func writeForever(ctx context.Context, path string) error {
 			fmt.Println("calculation", c.ID, c.State, c.Version)
 			said(s)
 		}
+		if err := writeStatements(ctx, db, s.Key); err != nil {
+			return err
+		}
 		s, err = db.UpdateSession(ctx, s.Key, func(s *session.Session) error {
 			s.State, s.Cause, s.EndedAt = session.Ended, session.Asked, time.Now()
 			return nil
@@ -73,6 +78,36 @@ func writeForever(ctx context.Context, path string) error {
 			return err
 		}
 		said(s)
+	}
+}
+
+// writeStatements queues statements on the session and ends all but the last,
+// and says of each "statement KEY/ID STATE VERSION".
+func writeStatements(ctx context.Context, db *store.DB, key session.Key) error {
+	said := func(st statement.Statement) { fmt.Printf("statement %s/%d %s %d\n", key, st.ID, st.State, st.Version) }
+	for range 4 {
+		st := statement.Statement{Session: key, Code: strings.Repeat("x", 5000), State: statement.Waiting, Submitted: time.Now()}
+		st, err := db.CreateStatement(ctx, st, func(s *session.Session) (int, error) { return s.Enqueue(time.Now()) })
+		if err != nil {
+			return err
+		}
+		said(st)
+	}
+	for {
+		st, err := db.FirstOpen(ctx, key)
+		if err != nil || st.ID == 3 {
+			return err
+		}
+		st, err = db.EndStatement(ctx, key, st.ID, func(st *statement.Statement, s *session.Session) error {
+			if err := st.Move(statement.Broke, time.Now(), statement.Output{Text: "2"}); err != nil {
+				return err
+			}
+			return s.Dequeue(time.Now())
+		})
+		if err != nil {
+			return err
+		}
+		said(st)
 	}
 }
 
@@ -161,6 +196,18 @@ func checkAfterKill(t *testing.T, path string, said map[string]string) {
 				t.Fatalf("%s, acknowledged as %s: %v", row, want, err)
 			}
 			version, state = c.Version, string(c.State)
+		case "statement":
+			key, n, _ := strings.Cut(id, "/")
+			number, err := strconv.Atoi(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			st, err := db.Statement(t.Context(), session.Key(key), number)
+			if err != nil {
+				t.Fatalf("%s, acknowledged as %s: %v", row, want, err)
+			}
+			version, state = st.Version, string(st.State)
+			checkQueue(t, db, session.Key(key))
 		}
 		if got := fmt.Sprint(state, " ", version); version < atLeast || version == atLeast && got != want {
 			t.Errorf("%s is %s, was acknowledged as %s", row, got, want)
@@ -174,5 +221,31 @@ func checkAfterKill(t *testing.T, path string, said map[string]string) {
 		if s, err := db.Session(t.Context(), c.Session); err != nil || s.State != session.Busy {
 			t.Errorf("calculation %s runs on a session that is %s, %v", c.ID, s.State, err)
 		}
+	}
+}
+
+// checkQueue compares what a session knows of its statements with them: ids
+// without a gap, and as many open ones as it counts.
+func checkQueue(t *testing.T, db *store.DB, key session.Key) {
+	t.Helper()
+	s, err := db.Session(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := db.Statements(t.Context(), key, 0, 100, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := 0
+	for id, st := range all {
+		if st.ID != id {
+			t.Errorf("statement %d of session %s is %d", id, key, st.ID)
+		}
+		if !st.State.Terminal() {
+			open++
+		}
+	}
+	if len(all) != s.Statements || open != s.Open {
+		t.Errorf("session %s counts %d statements, %d of them open; there are %d and %d", key, s.Statements, s.Open, len(all), open)
 	}
 }
