@@ -81,6 +81,10 @@ func (in *installer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	formats, err := in.formats(ctx)
+	if err != nil {
+		return err
+	}
 	unsigned, err := in.unsigned()
 	if err != nil {
 		return err
@@ -100,6 +104,7 @@ func (in *installer) run(ctx context.Context) error {
 		PythonPath:   []string{runner},
 		SparkHome:    in.spark,
 		SparkVersion: in.pins.Spark,
+		Formats:      formats,
 	}
 	if r.ClassPath, err = classPath(in.spark, driver, unsigned, extra); err != nil {
 		return err

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +27,10 @@ func TestPinsAreComplete(t *testing.T) {
 	if p.Java != 17 || p.Python != "3.11" || p.Spark != "3.5.6" || p.FetchWith == "" {
 		t.Errorf("pins = %+v", p)
 	}
-	for _, jar := range p.Jars {
+	if len(p.Formats) != 3 || len(p.Formats["iceberg"]) == 0 || len(p.Formats["delta"]) == 0 || len(p.Formats["hudi"]) == 0 {
+		t.Errorf("formats = %+v", p.Formats)
+	}
+	for _, jar := range slices.Concat(append(slices.Collect(maps.Values(p.Formats)), p.Jars)...) {
 		if sum, err := hex.DecodeString(jar.SHA256); err != nil || len(sum) != sha256.Size || jar.Bytes == 0 || strings.Count(jar.Artifact, ":") != 2 {
 			t.Errorf("jar %+v is not pinned", jar)
 		}
@@ -123,8 +128,8 @@ func TestLoad(t *testing.T) {
 	if got.Archive != want.Archive || got.Note != "" {
 		t.Errorf("archive %q, note %q", got.Archive, got.Note)
 	}
-	command := strings.Join(got.Command(1024, "/tmp/s", "/tmp/s/spark.json", []string{"-Dx=y"}), " ")
-	for _, part := range []string{got.Java + " -XX:+UseSerialGC -Xmx1024m ", "-XX:SharedArchiveFile=" + got.Archive, " -Dx=y -cp " + strings.Join(got.ClassPath, ":") + " glaux.Driver"} {
+	command := strings.Join(got.Command(1024, "/tmp/s", "/tmp/s/spark.json", []string{"-Dx=y"}, []string{"/f/i.jar"}), " ")
+	for _, part := range []string{got.Java + " -XX:+UseSerialGC -Xmx1024m ", "-XX:SharedArchiveFile=" + got.Archive, " -Dx=y -cp " + strings.Join(got.ClassPath, ":") + ":/f/i.jar glaux.Driver"} {
 		if !strings.Contains(command, part) {
 			t.Errorf("command %q lacks %q", command, part)
 		}
@@ -140,7 +145,7 @@ func TestLoadSetsAsideAStaleArchive(t *testing.T) {
 	if got.Archive != "" || !strings.Contains(got.Note, "other jars") {
 		t.Errorf("archive %q, note %q", got.Archive, got.Note)
 	}
-	if strings.Contains(strings.Join(got.Command(1, "t", "c", nil), " "), "SharedArchiveFile") {
+	if strings.Contains(strings.Join(got.Command(1, "t", "c", nil, nil), " "), "SharedArchiveFile") {
 		t.Error("a stale archive is on the command line")
 	}
 	must(t, os.Remove(r.Archive))

@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -16,12 +18,32 @@ import (
 // jars fetches what pyspark lacks and returns the files in class path order.
 // A jar enters the directory only after its checksum was right.
 func (in *installer) jars(ctx context.Context) ([]string, error) {
-	dir := filepath.Join(in.Dir, "jars")
+	return in.jarsInto(ctx, filepath.Join(in.Dir, "jars"), in.pins.Jars)
+}
+
+// formatDir holds the jars of table formats, apart from those that every
+// session has on its class path.
+const formatDir = "formats"
+
+// formats fetches the jars of table formats and returns them by format.
+func (in *installer) formats(ctx context.Context) (map[string][]string, error) {
+	all := make(map[string][]string, len(in.pins.Formats))
+	for _, name := range slices.Sorted(maps.Keys(in.pins.Formats)) {
+		files, err := in.jarsInto(ctx, filepath.Join(in.Dir, formatDir), in.pins.Formats[name])
+		if err != nil {
+			return nil, err
+		}
+		all[name] = files
+	}
+	return all, nil
+}
+
+func (in *installer) jarsInto(ctx context.Context, dir string, jars []jar) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	var files []string
-	for _, jar := range in.pins.Jars {
+	for _, jar := range jars {
 		name := jarFile(jar.Artifact)
 		path := filepath.Join(dir, name)
 		files = append(files, path)

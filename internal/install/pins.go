@@ -14,17 +14,22 @@ var pinsFile []byte
 //go:embed requirements.txt
 var requirements []byte
 
+// jar is one artifact that Maven fetches.
+type jar struct {
+	Artifact string `yaml:"artifact"` // group:name:version
+	SHA256   string `yaml:"sha256"`
+	Bytes    int64  `yaml:"bytes"`
+}
+
 // pins is pins.yaml.
 type pins struct {
 	Java      int    `yaml:"java"`
 	Python    string `yaml:"python"`
 	Spark     string `yaml:"spark"`
 	FetchWith string `yaml:"fetch_with"` // Maven goal
-	Jars      []struct {
-		Artifact string `yaml:"artifact"` // group:name:version
-		SHA256   string `yaml:"sha256"`
-		Bytes    int64  `yaml:"bytes"`
-	} `yaml:"jars"`
+	Jars      []jar  `yaml:"jars"`
+
+	Formats  map[string][]jar `yaml:"formats"` // of tables
 	Unsigned []struct {
 		File   string `yaml:"file"`
 		SHA256 string `yaml:"sha256"`

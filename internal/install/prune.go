@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,6 +54,7 @@ func (in *installer) prune(r Runtime) {
 		in.say("leaving earlier versions alone: %v", err)
 		return
 	}
+	in.pruneFormats(r, used)
 	keep := []string{r.ClassPath[0], r.PythonPath[0], r.Archive, in.environmentDir()}
 	for _, pattern := range []string{"driver/*.jar", "runner/*", "archive/*.jsa", "python-*"} {
 		found, err := filepath.Glob(filepath.Join(in.Dir, filepath.FromSlash(pattern)))
@@ -73,6 +75,24 @@ func (in *installer) prune(r Runtime) {
 			if err := os.RemoveAll(path); err != nil {
 				in.say("cannot remove %s: %v", path, err)
 			}
+		}
+	}
+}
+
+// pruneFormats removes the jars of table formats that are no longer the
+// runtime's and that no session runs with.
+func (in *installer) pruneFormats(r Runtime, used words) {
+	found, err := filepath.Glob(filepath.Join(in.Dir, formatDir, "*.jar"))
+	if err != nil {
+		return
+	}
+	ours := slices.Concat(slices.Collect(maps.Values(r.Formats))...)
+	for _, path := range found {
+		if slices.Contains(ours, path) || used.names(path) {
+			continue
+		}
+		if err := os.Remove(path); err != nil {
+			in.say("cannot remove %s: %v", path, err)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func versions(t *testing.T, dir string, n int) []Runtime {
 // run makes a session that runs with a runtime, below a directory of sessions.
 func run(t *testing.T, sessions, key string, r Runtime) {
 	t.Helper()
-	jvm, runner := r.Command(1024, "/tmp", "/tmp/conf", nil), r.Runner()
+	jvm, runner := r.Command(1024, "/tmp", "/tmp/conf", nil, r.Formats["iceberg"]), r.Runner()
 	text, err := json.Marshal(shim.Spec{
 		JVM:      shim.Command{Path: jvm[0], Args: jvm[1:], Env: r.Env()},
 		Python:   shim.Command{Path: runner[0], Args: runner[1:], Env: r.Env()},
@@ -127,5 +127,28 @@ func TestServersThatAreGoneAreForgotten(t *testing.T) {
 	must(t, err)
 	if len(users) > 0 {
 		t.Errorf("remembered: %v", users)
+	}
+}
+
+func TestPruneRemovesJarsOfFormatsThatNobodyUses(t *testing.T) {
+	dir, sessions := t.TempDir(), filepath.Join(t.TempDir(), "sessions")
+	must(t, Use(dir, sessions))
+	must(t, os.MkdirAll(filepath.Join(dir, formatDir), 0o700))
+	jar := func(name string) string {
+		path := filepath.Join(dir, formatDir, name)
+		must(t, os.WriteFile(path, nil, 0o600))
+		return path
+	}
+	now, before, idle := jar("iceberg-2.jar"), jar("iceberg-1.jar"), jar("iceberg-0.jar")
+	all := versions(t, dir, 1)
+	all[0].Formats = map[string][]string{"iceberg": {before}}
+	run(t, sessions, "k1", all[0])
+	all[0].Formats = map[string][]string{"iceberg": {now}}
+	in := &installer{Options: Options{Dir: dir, Out: t.Output()}}
+	in.prune(all[0])
+	for path, want := range map[string]bool{now: true, before: true, idle: false} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %v", path, err, want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 )
 
@@ -31,6 +32,10 @@ type Runtime struct {
 	PythonPath   []string `json:"pythonPath"`   // goes first in PYTHONPATH
 	SparkHome    string   `json:"sparkHome"`    // SPARK_HOME
 	SparkVersion string   `json:"sparkVersion"` // "3.5.6"
+
+	// Formats are the jars of table formats, by format. They go behind ClassPath,
+	// of which the archive knows only that it comes first.
+	Formats map[string][]string `json:"formats"`
 
 	ArchiveKey string `json:"archiveKey"` // what Archive was trained for
 }
@@ -85,13 +90,14 @@ func manifestPath(dir string) string { return filepath.Join(dir, "runtime.json")
 // (spark.driver.extraJavaOptions, split), placed last so that they win. temp
 // is a directory of the session for the JVM's own files; conf a file of Spark
 // properties that only the session's user can read: a JSON object of strings.
-func (r Runtime) Command(heapMiB int, temp, conf string, extra []string) []string {
+// jars are further ones of the runtime, such as those of Formats.
+func (r Runtime) Command(heapMiB int, temp, conf string, extra, jars []string) []string {
 	argv := append([]string{r.Java}, r.Flags...)
 	argv = append(argv, "-Xmx"+strconv.Itoa(heapMiB)+"m", "-XX:+ExitOnOutOfMemoryError",
 		"-Djava.io.tmpdir="+temp, "-Duser.home="+temp, "-Dglaux.conf="+conf)
 	argv = append(argv, r.archiveFlags()...)
 	argv = append(argv, extra...)
-	return append(argv, "-cp", r.classPath(), r.Main)
+	return append(argv, "-cp", joinPaths(slices.Concat(r.ClassPath, jars)), r.Main)
 }
 
 // historyMain is the main class that shows the Spark UIs of ended sessions.

@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -69,11 +70,12 @@ func fakeRuntime() Runtime {
 	}
 	return Runtime{
 		Version: "test",
-		JVM: func(heap int, temp, conf string, extra []string) []string {
-			return append([]string{self, playJVM, fmt.Sprint(heap), temp, conf}, extra...)
+		JVM: func(heap int, temp, conf string, extra, jars []string) []string {
+			return slices.Concat([]string{self, playJVM, fmt.Sprint(heap), temp, conf}, extra, jars)
 		},
-		Runner: []string{self, playPython},
-		Env:    []string{"GLAUX_TEST=1"},
+		Formats: map[string][]string{"iceberg": {"/formats/a.jar", "/formats/b.jar"}},
+		Runner:  []string{self, playPython},
+		Env:     []string{"GLAUX_TEST=1"},
 	}
 }
 

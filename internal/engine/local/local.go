@@ -35,8 +35,10 @@ type Runtime struct {
 	Version string
 	// JVM returns program and arguments of the driver's JVM, for a heap limit,
 	// a directory for its temporary files, a file of Spark properties (a JSON
-	// object) and further JVM options.
-	JVM func(heapMiB int, temp, conf string, extra []string) []string
+	// object), further JVM options and further jars.
+	JVM func(heapMiB int, temp, conf string, extra, jars []string) []string
+	// Formats are the jars of table formats, by the format's name.
+	Formats map[string][]string
 	// Runner is program and arguments of the Python runner.
 	Runner []string
 	// Env is the environment both need, NAME=value.

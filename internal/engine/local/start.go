@@ -73,7 +73,11 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	}
 	temp := filepath.Join(at.work, "tmp")
 	rt := l.cfg.Runtime
-	jvm := rt.JVM(heap, temp, confFile(at.work), extra)
+	jars, err := rt.jars(spec.Formats)
+	if err != nil {
+		return err
+	}
+	jvm := rt.JVM(heap, temp, confFile(at.work), extra, jars)
 	env := l.environment(spec, at)
 	python := env.list()
 	if path := properties["spark.driver.extraLibraryPath"]; path != "" {
@@ -94,6 +98,19 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	s.ReadOnly = append(s.ReadOnly, sandbox.Prefix(rt.Runner[0])...)
 	s.ReadOnly = append(s.ReadOnly, sandbox.Prefix(jvm[0])...)
 	return nil
+}
+
+// jars are those of the table formats that a session asks for.
+func (rt *Runtime) jars(formats []string) ([]string, error) {
+	var all []string
+	for _, f := range formats {
+		of, ok := rt.Formats[f]
+		if !ok {
+			return nil, fmt.Errorf("the Spark runtime that is installed has no jars of %s; run: glaux runtime install", f)
+		}
+		all = append(all, of...)
+	}
+	return all, nil
 }
 
 func confFile(work string) string { return filepath.Join(work, ".spark.json") }

@@ -3,6 +3,7 @@
 package realtest
 
 import (
+	"archive/zip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +39,7 @@ func runtime(t *testing.T) local.Runtime {
 	if err != nil {
 		t.Fatalf("cannot load the runtime in %s: %v", dir, err)
 	}
-	return local.Runtime{Version: r.Version, JVM: r.Command, Runner: r.Runner(), Env: r.Env(), Needs: []string{r.Dir}}
+	return local.Runtime{Version: r.Version, JVM: r.Command, Formats: r.Formats, Runner: r.Runner(), Env: r.Env(), Needs: []string{r.Dir}}
 }
 
 type world struct{ data, sockets, shim string }
@@ -299,6 +301,59 @@ def write(day, n):
 write("a", 3); write("b", 5); write("a", 2)
 print(sorted((r.day, r["count"]) for r in spark.read.parquet(at).groupBy("day").count().collect()))
 `, "[('a', 2), ('b', 5)]\n")
+}
+
+// A class that the runtime has too comes from the session's jar only when that
+// is to win; the same goes for resources.
+func TestOwnJarsFirst(t *testing.T) {
+	w := newWorld(t)
+	r, err := install.Load(os.Getenv("GLAUX_RUNTIME_DIR"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const class = "org/apache/commons/lang3/BooleanUtils.class"
+	jar := filepath.Join(w.sockets, "mine.jar")
+	copyEntry(t, r.ClassPath, "commons-lang3-", class, jar)
+	where := "print(sc._jvm.java.lang.Class.forName('org.apache.commons.lang3.BooleanUtils', True, sc._jvm.Thread.currentThread().getContextClassLoader())" +
+		".getProtectionDomain().getCodeSource().getLocation())\n" +
+		"print(sc._jvm.Thread.currentThread().getContextClassLoader().getResource('" + class + "'))"
+	properties := map[string]string{"spark.jars": jar}
+	s := start(t, w, func(sp *engine.Spec) { sp.Properties = properties })
+	s.want(where, "commons-lang3-")
+	properties["spark.driver.userClassPathFirst"] = "true"
+	s = start(t, w, func(sp *engine.Spec) { sp.Properties = properties })
+	s.want(where, "file:"+jar+"\njar:file:"+jar+"!/"+class+"\n")
+	s.want("print(spark.range(100).selectExpr('sum(id)').collect(), sc.parallelize([1, 2]).map(lambda x: x + 1).collect())", "[Row(sum(id)=4950)] [2, 3]\n")
+}
+
+// copyEntry makes a jar with one entry of the first jar whose name begins so.
+func copyEntry(t *testing.T, classPath []string, jar, entry, to string) {
+	t.Helper()
+	at := slices.IndexFunc(classPath, func(p string) bool { return strings.HasPrefix(filepath.Base(p), jar) })
+	if at < 0 {
+		t.Fatalf("no %s on the class path", jar)
+	}
+	from, err := zip.OpenReader(classPath[at])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	f, err := os.Create(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out := zip.NewWriter(f)
+	for _, e := range from.File {
+		if e.Name == entry {
+			if err := out.Copy(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(out.Close(), f.Chmod(0o644)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestMissingJarSaysSo(t *testing.T) {

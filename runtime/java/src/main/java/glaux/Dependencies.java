@@ -12,7 +12,6 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
 import org.apache.spark.deploy.SparkHadoopUtil$;
 import org.apache.spark.util.DependencyUtils$;
-import org.apache.spark.util.MutableURLClassLoader;
 import scala.Option;
 import scala.collection.JavaConverters;
 
@@ -23,17 +22,17 @@ import scala.collection.JavaConverters;
  */
 final class Dependencies {
     private final SparkConf conf;
-    private final MutableURLClassLoader loader;
+    private final JarLoader loader;
     private Configuration hadoop;
     private File downloads;
 
-    private Dependencies(SparkConf conf, MutableURLClassLoader loader) {
+    private Dependencies(SparkConf conf, JarLoader loader) {
         this.conf = conf;
         this.loader = loader;
     }
 
     /** Fetches what the properties name, puts jars into loader and rewrites the properties to local files. */
-    static void resolve(SparkConf conf, MutableURLClassLoader loader) throws StartFailure {
+    static void resolve(SparkConf conf, JarLoader loader) throws StartFailure {
         new Dependencies(conf, loader).resolve();
     }
 
@@ -57,6 +56,9 @@ final class Dependencies {
         }
         for (String jar : jars) {
             add(jar);
+        }
+        if (conf.getBoolean("spark.driver.userClassPathFirst", false)) {
+            loader.ownFirst(); // tasks too: their loaders are this one's children
         }
         if (!jars.isEmpty()) {
             conf.set("spark.jars", String.join(",", jars));

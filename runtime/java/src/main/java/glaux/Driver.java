@@ -8,7 +8,6 @@ import java.io.InputStreamReader;
 import java.io.PrintWriter;
 import java.io.StringReader;
 import java.io.StringWriter;
-import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,7 +22,6 @@ import org.apache.spark.SparkContext$;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.python.Py4JServer;
 import org.apache.spark.sql.SparkSession;
-import org.apache.spark.util.MutableURLClassLoader;
 import scala.Option;
 
 /**
@@ -109,7 +107,7 @@ public final class Driver {
         }
         SparkConf conf = new SparkConf();
         // One loader for Py4J, Spark and tasks, to which jars are added later; threads inherit it.
-        MutableURLClassLoader loader = new MutableURLClassLoader(new URL[0], Driver.class.getClassLoader());
+        JarLoader loader = new JarLoader(Driver.class.getClassLoader());
         Thread.currentThread().setContextClassLoader(loader);
         Py4JServer gateway = new Py4JServer(conf);
         gateway.start();
