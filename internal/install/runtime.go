@@ -134,6 +134,10 @@ func (r Runtime) Env() []string {
 // Runner returns the program and arguments that start the Python runner.
 func (r Runtime) Runner() []string { return []string{r.Python, "-m", "glaux_runner"} }
 
+// Modules returns the program and arguments that install the Python packages
+// of one session; a command and a JSON object go behind them.
+func (r Runtime) Modules() []string { return []string{r.Python, "-m", "glaux_modules"} }
+
 func (r Runtime) archiveFlags() []string {
 	if r.Archive == "" {
 		return nil

@@ -80,7 +80,7 @@ func (l *launcher) ready() (*local.Launcher, error) {
 	}
 	cfg := l.cfg
 	cfg.Runtime = local.Runtime{
-		Version: rt.Version, JVM: rt.Command, Formats: rt.Formats, Runner: rt.Runner(), Env: rt.Env(), Needs: []string{rt.Dir},
+		Version: rt.Version, JVM: rt.Command, Formats: rt.Formats, Runner: rt.Runner(), Modules: rt.Modules(), Env: rt.Env(), Needs: []string{rt.Dir},
 	}
 	if l.current, err = local.New(cfg); err != nil {
 		return nil, err

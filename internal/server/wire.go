@@ -109,7 +109,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	}
 	launcher, err := newLauncher(local.Config{
 		Data: s.place.data, Sockets: s.place.sockets, Agent: s.place.agent(), Shim: s.cfg.Shim, UIDs: s.cfg.SessionUIDs, Log: s.log,
-		Memory: machineMiB(),
+		Memory: machineMiB(), Pip: pip(os.Environ(), os.Getenv),
 	}, s.cfg.RuntimeDir)
 	if err != nil {
 		return err

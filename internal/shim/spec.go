@@ -23,6 +23,19 @@ type Spec struct {
 	MaxLog    int64         `json:"maxLog,omitempty"` // bytes kept of each stream of the driver; zero: 128 MiB
 	Orphaned  time.Duration `json:"orphaned"`
 	Port      int           `json:"port"` // of the session's loopback address
+	Modules   *Modules      `json:"modules,omitempty"`
+}
+
+// Modules are the Python packages that the shim installs before it starts the
+// session's processes, or finds installed by an earlier session.
+type Modules struct {
+	Installer []string          `json:"installer"` // program and arguments; "identify" or "install" and a JSON object go behind
+	Specs     []string          `json:"specs"`
+	Options   []string          `json:"options,omitempty"`
+	Env       map[string]string `json:"env,omitempty"`    // of pip alone
+	Config    map[string]string `json:"config,omitempty"` // files in pip's home directory, by name
+	Cache     string            `json:"cache"`            // directory of what is installed, one directory for each Key
+	Runtime   string            `json:"runtime"`          // what the packages are installed for
 }
 
 // Command is one process to start.

@@ -39,6 +39,7 @@ type Supervisor struct {
 	ooms uint64 // kernel's count of memory kills when we began
 
 	logs   map[string]*Journal // the driver's streams, by name
+	entry  *os.File            // keeps the Python packages of the session in their cache; nil: it has none
 	jvm    *jvm
 	python *python
 	wg     sync.WaitGroup // everything Run waits for
@@ -100,7 +101,9 @@ func (s *Supervisor) run(ctx context.Context, address, socket net.Listener) erro
 	watch, stopWatching := context.WithCancel(inner)
 	watching.Go(func() { s.tick(watch) })
 
-	s.start()
+	if s.prepare(ctx) {
+		s.start()
+	}
 	select {
 	case <-s.ending:
 	case <-ctx.Done():

@@ -41,6 +41,9 @@ type Runtime struct {
 	Formats map[string][]string
 	// Runner is program and arguments of the Python runner.
 	Runner []string
+	// Modules is program and arguments of what installs Python packages for one
+	// session, without command and JSON object; nil: the runtime has none.
+	Modules []string
 	// Env is the environment both need, NAME=value.
 	Env []string
 	// Needs are the directories both read, besides those of the two programs.
@@ -55,9 +58,17 @@ type Config struct {
 	Agent   string   // the server's socket for API and S3
 	Shim    string   // the shim's program
 	Env     []string // further environment of every session, NAME=value; a session's own wins
+	Pip     Pip      // how pip finds packages for sessions that ask for some
 	UIDs    int      // first uid of sessions, as root; zero: 200000
 	Memory  int      // the machine's, MiB: no driver may ask for more; zero: not known
 	Log     *slog.Logger
+}
+
+// Pip is the machine's own configuration of pip. It is given to pip alone, not
+// to a session's other processes; what a package runs when it is built sees it.
+type Pip struct {
+	Env   map[string]string // variables, such as PIP_INDEX_URL or HTTPS_PROXY
+	Files map[string]string // configuration files by their path below the home directory
 }
 
 // UIDSpan is how many uids there are for sessions.

@@ -83,6 +83,15 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	if path := properties["spark.driver.extraLibraryPath"]; path != "" {
 		env.set("LD_LIBRARY_PATH", path)
 	}
+	if len(spec.Modules.Specs) > 0 {
+		if len(rt.Modules) == 0 {
+			return errors.New("the Spark runtime that is installed cannot install Python packages; run: glaux runtime install")
+		}
+		s.Modules = &shim.Modules{
+			Installer: rt.Modules, Specs: spec.Modules.Specs, Options: spec.Modules.Options, Env: l.cfg.Pip.Env, Config: l.cfg.Pip.Files,
+			Cache: filepath.Join(l.cfg.Data, "modules"), Runtime: rt.Version + " " + rt.Runner[0],
+		}
+	}
 	env.set("GLAUX_CONNECT_SOCKET", s.Connect)
 	for _, name := range secretNames() {
 		env.set(name, secret())

@@ -39,7 +39,7 @@ func runtime(t *testing.T) local.Runtime {
 	if err != nil {
 		t.Fatalf("cannot load the runtime in %s: %v", dir, err)
 	}
-	return local.Runtime{Version: r.Version, JVM: r.Command, Formats: r.Formats, Runner: r.Runner(), Env: r.Env(), Needs: []string{r.Dir}}
+	return local.Runtime{Version: r.Version, JVM: r.Command, Formats: r.Formats, Runner: r.Runner(), Modules: r.Modules(), Env: r.Env(), Needs: []string{r.Dir}}
 }
 
 type world struct{ data, sockets, shim string }
