@@ -32,6 +32,7 @@ const DefaultExecutorLife = time.Hour
 type Executor struct {
 	SessionID string // what callers use; part of the role session name
 	Workgroup string
+	Glue      bool   // it is a Glue session
 	RoleARN   string // execution role of the session or its workgroup
 }
 
@@ -65,8 +66,11 @@ func (a *Authority) agentTokenFits(sessionKey, token string) bool {
 	return k != nil && hmac.Equal([]byte(k.agentToken(sessionKey)), []byte(token))
 }
 
+// glueExecutor is the role session name of Glue sessions.
+const glueExecutor = "GlueJobRunnerSession"
+
 // ExecutorCredentials returns credentials of a session's execution role, under
-// the role session name AthenaExecutor-<session id>. They are the same until
+// the role session name AthenaExecutor-<session id>, or Glue's own. They are the same until
 // less than half of their life is left.
 func (a *Authority) ExecutorCredentials(sessionKey string, x Executor) (Credentials, error) {
 	if c, ok := a.agent.get(sessionKey, x, a.life/2); ok {
@@ -88,11 +92,18 @@ func (a *Authority) ExecutorCredentials(sessionKey string, x Executor) (Credenti
 // ExecutorCaller returns a session's execution role as a caller: what code in
 // the session is, and what the service is when it acts for the session.
 func (a *Authority) ExecutorCaller(sessionKey string, x Executor) (Caller, error) {
-	who, err := a.AssumedRole(Caller{ARN: x.RoleARN}, x.RoleARN, "AthenaExecutor-"+x.SessionID)
+	name := "AthenaExecutor-" + x.SessionID
+	if x.Glue {
+		name = glueExecutor
+	}
+	who, err := a.AssumedRole(Caller{ARN: x.RoleARN}, x.RoleARN, name)
 	if err != nil {
 		return Caller{}, fmt.Errorf("cannot assume the execution role %q of session %q: %w", x.RoleARN, x.SessionID, err)
 	}
 	who.SessionKey, who.Workgroup = sessionKey, x.Workgroup
+	if x.Glue {
+		who.GlueSession = x.SessionID
+	}
 	return who, nil
 }
 

@@ -13,6 +13,7 @@ type Caller struct {
 	Role        string // ARN of the assumed role; empty for root and users
 	SessionKey  string // key of the session whose execution role this is; empty otherwise
 	Workgroup   string // workgroup of that session; empty otherwise
+	GlueSession string // Glue's id of that session; empty otherwise
 }
 
 // Root reports whether the caller is the account's root.

@@ -32,6 +32,7 @@ type sealedGrant struct {
 	Role    string `json:"r,omitempty"`
 	Session string `json:"s,omitempty"`
 	Group   string `json:"w,omitempty"`
+	Glue    string `json:"g,omitempty"`
 }
 
 // connectVersion is the first byte of a Connect token; then come the four
@@ -51,7 +52,7 @@ func (a *Authority) ConnectToken(who Caller, session string, ttl time.Duration) 
 	expires = time.Now().Add(ttl).UTC().Truncate(time.Second)
 	text, err := json.Marshal(sealedGrant{
 		For: session, Expires: expires.Unix(), Account: a.home.Account, ARN: who.ARN, UserID: who.UserID, Key: who.AccessKeyID,
-		Role: who.Role, Session: who.SessionKey, Group: who.Workgroup,
+		Role: who.Role, Session: who.SessionKey, Group: who.Workgroup, Glue: who.GlueSession,
 	})
 	if err != nil {
 		return "", expires, fmt.Errorf("cannot make a Connect token: %w", err)
@@ -92,7 +93,7 @@ func (a *Authority) OpenConnectToken(token string) (Grant, error) {
 		Expires: time.Unix(s.Expires, 0).UTC(),
 		Who: Caller{
 			Account: s.Account, ARN: s.ARN, UserID: s.UserID, AccessKeyID: s.Key,
-			Role: s.Role, SessionKey: s.Session, Workgroup: s.Group,
+			Role: s.Role, SessionKey: s.Session, Workgroup: s.Group, GlueSession: s.Glue,
 		},
 	}, nil
 }

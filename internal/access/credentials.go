@@ -45,6 +45,7 @@ type sealedCaller struct {
 	Role      string `json:"r,omitempty"`
 	Session   string `json:"s,omitempty"`
 	Workgroup string `json:"w,omitempty"`
+	Glue      string `json:"g,omitempty"`
 }
 
 // tokenVersion is the first byte of a session token; then come the four bytes
@@ -62,7 +63,7 @@ func (a *Authority) issue(k *dataKey, id string, who Caller, ttl time.Duration) 
 	c := Credentials{AccessKeyID: id, Expires: time.Now().Add(ttl).UTC().Truncate(time.Second)}
 	text, err := json.Marshal(sealedCaller{
 		Key: c.AccessKeyID, Expires: c.Expires.Unix(), Account: a.home.Account, ARN: who.ARN, UserID: who.UserID,
-		Role: who.Role, Session: who.SessionKey, Workgroup: who.Workgroup,
+		Role: who.Role, Session: who.SessionKey, Workgroup: who.Workgroup, Glue: who.GlueSession,
 	})
 	if err != nil {
 		return Credentials{}, fmt.Errorf("cannot make credentials: %w", err)
@@ -160,7 +161,7 @@ func (a *Authority) openToken(token string) (*identity, error) {
 		expires: time.Unix(s.Expires, 0).UTC(),
 		caller: Caller{
 			Account: a.home.Account, ARN: s.ARN, UserID: s.UserID, AccessKeyID: s.Key,
-			Role: s.Role, SessionKey: s.Session, Workgroup: s.Workgroup,
+			Role: s.Role, SessionKey: s.Session, Workgroup: s.Workgroup, GlueSession: s.Glue,
 		},
 	}, nil
 }

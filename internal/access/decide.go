@@ -105,14 +105,19 @@ func free(action string) bool {
 }
 
 // sessionMay decides for the execution role of a session. It may do everything
-// with its own session, run queries and look around in its workgroup, and use
+// with its own session and nothing with others, run queries and look around in its workgroup, and use
 // the Data Catalog, the object store and the logs, but for the managed logs of
 // other workgroups.
 func (a *Authority) sessionMay(who Caller, action, resource string) bool {
 	service, operation, _ := strings.Cut(action, ":")
 	switch service {
-	case "glue", "s3":
+	case "s3":
 		return true
+	case "glue":
+		if kind, id, ok := a.home.ParseGlue(resource); ok && kind == "session" {
+			return who.GlueSession != "" && id == who.GlueSession
+		}
+		return operation != "ListSessions"
 	case "logs":
 		managed, ok := strings.CutPrefix(resource, a.home.LogGroup(ident.ManagedLogs))
 		group, _, _ := strings.Cut(managed, ":")

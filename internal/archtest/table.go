@@ -65,6 +65,7 @@ var allowed = []row{
 	{"awsapi/modelgen", nil},
 
 	{"athenaapi", join(layer0, layer1, layer3, []string{"awsapi"})},
+	{"glueapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"logsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"stsapi", join(layer0, layer1, layer3, []string{"awsapi"})},
 	{"connect", join(layer0, layer1, layer3, []string{"awsapi"})},
@@ -96,8 +97,8 @@ var owners = map[string][]string{
 	"github.com/google/uuid":       {"ident"},
 	"google.golang.org/grpc":       {"bench"}, // and tests
 	"google.golang.org/protobuf":   {"bench"}, // likewise
-	"github.com/aws/aws-sdk-go-v2": {"awsapi", "athenaapi", "logsapi", "stsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
-	"github.com/aws/smithy-go":     {"awsapi", "athenaapi", "logsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
+	"github.com/aws/aws-sdk-go-v2": {"awsapi", "athenaapi", "glueapi", "logsapi", "stsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
+	"github.com/aws/smithy-go":     {"awsapi", "athenaapi", "glueapi", "logsapi", "object", "logs/cloudwatch", "bench", "test/compat", "test/wire"},
 }
 
 func join(groups ...[]string) []string { return slices.Concat(groups...) }

@@ -98,7 +98,11 @@ func (s *Server) mayCall(ctx context.Context, grant access.Grant) *verdict {
 		return dead(&row)
 	}
 	// The caller's policy may have changed since the token was made.
-	if err := s.cfg.Access.Decide(ctx, grant.Who, "athena:GetSessionEndpoint", s.cfg.Home.Session(row.Workgroup, row.ID)); err != nil {
+	action, resource := "athena:GetSessionEndpoint", s.cfg.Home.Session(row.Workgroup, row.ID)
+	if row.Face == session.Glue {
+		action, resource = "glue:GetSessionEndpoint", s.cfg.Home.GlueSession(row.ID)
+	}
+	if err := s.cfg.Access.Decide(ctx, grant.Who, action, resource); err != nil {
 		s.cfg.Meter.Refused(NotAllowed)
 		return &verdict{PermissionDenied, err.Error()}
 	}
@@ -108,7 +112,7 @@ func (s *Server) mayCall(ctx context.Context, grant access.Grant) *verdict {
 // dead is the verdict over calls to a session that has ended or is ending:
 // final, because a client that tries again waits for nothing.
 func dead(row *session.Session) *verdict {
-	text := "Session not active: session " + row.ID + " is " + row.AthenaState()
+	text := "Session not active: session " + row.ID + " is " + row.ShownState()
 	if row.Reason != "" {
 		text += ": " + row.Reason
 	}

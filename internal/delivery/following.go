@@ -55,7 +55,7 @@ func (m *Manager) follow(s session.Session, d engine.Driver) *following {
 		if cloud != nil && cloud.Wants(workgroup.SparkDriver, typeOf(source)) {
 			f.lane(source, f.cloudWatch(cloud, source))
 		}
-		if s3 != nil {
+		if s3 != nil && s.Face != session.Glue { // whose location is the event log's alone
 			f.lane(source, f.objects(s3, source))
 		}
 	}

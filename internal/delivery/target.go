@@ -12,6 +12,7 @@ import (
 
 	"glaux/internal/engine"
 	"glaux/internal/logs"
+	"glaux/internal/session"
 	"glaux/internal/workgroup"
 )
 
@@ -81,6 +82,9 @@ func (f *following) cloudWatch(c *workgroup.CloudWatchLogging, s engine.LogSourc
 	t := &groupTarget{what: kindCloudWatch, to: f.m.cfg.CloudWatch, group: c.Group(f.s.Workgroup), stream: f.streamName(s), order: f.toCloud}
 	if c.StreamPrefix != nil && *c.StreamPrefix != "" {
 		t.stream = strings.TrimSuffix(*c.StreamPrefix, "/") + "/" + t.stream
+	}
+	if f.s.Face == session.Glue {
+		t.group, t.stream = session.GlueLogGroup(s == engine.LogStderr), f.s.GlueLogStream()
 	}
 	home := f.m.cfg.Home
 	t.allow = []right{

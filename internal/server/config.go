@@ -63,6 +63,9 @@ type Config struct {
 	UI      UI      `embed:"" prefix:"ui-" yaml:"ui"`
 	History History `embed:"" prefix:"history-" yaml:"history"`
 
+	// Glue is how Glue sessions differ from others.
+	Glue Glue `embed:"" prefix:"glue-" yaml:"glue"`
+
 	DPU DPU `embed:"" prefix:"dpu-" yaml:"dpu"`
 	S3  S3  `embed:"" prefix:"s3-" yaml:"s3"`
 	// Logs is where the logs of sessions are kept.
@@ -265,6 +268,7 @@ func (c *Config) Complete(getenv func(string) string) error {
 		}
 		c.Shim = filepath.Join(filepath.Dir(self), "glaux-shim")
 	}
+	c.Glue.fill()
 	c.UI.fill()
 	c.History.fill()
 	if c.Bucket == "" {
@@ -357,6 +361,7 @@ func (c *Config) Check() error {
 	lasts("logs-keep", c.Logs.Keep, time.Second, 30*24*time.Hour)
 	lasts("retention", c.Retention, time.Minute, 10*365*24*time.Hour)
 	c.checkUI(bad, within, lasts)
+	c.Glue.check(lasts)
 	if _, err := logLevel(c.LogLevel); err != nil {
 		bad("%w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"glaux/internal/athenaapi"
 	"glaux/internal/awsapi"
+	"glaux/internal/glueapi"
 	"glaux/internal/logsapi"
 	"glaux/internal/stsapi"
 )
@@ -21,7 +22,7 @@ func TestCoverageTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	glue, err := awsapi.Table(awsapi.Glue, nil)
+	glue, err := new(glueapi.API).Operations()
 	if err != nil {
 		t.Fatal(err)
 	}

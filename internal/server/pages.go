@@ -99,6 +99,7 @@ func (s *Server) pages() http.Handler {
 		writeJSON(w, status, map[string]any{"ready": all, "parts": parts})
 	})
 	mux.Handle("GET "+access.CredentialsPath, s.parts.own)
+	mux.Handle("GET "+systemLogPath, s.parts.systemLogs())
 	mux.Handle(ui.OutputPath, ui.Output(s.parts.calcs, s.parts.authority, s.log))
 	return mux
 }

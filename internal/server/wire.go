@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,6 +19,7 @@ import (
 	"glaux/internal/delivery"
 	"glaux/internal/engine/history"
 	"glaux/internal/engine/local"
+	"glaux/internal/glueapi"
 	"glaux/internal/ident"
 	"glaux/internal/logs"
 	"glaux/internal/logsapi"
@@ -115,7 +117,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 		return err
 	}
 	p.sessions, err = session.New(session.Config{
-		Home: p.home, Store: p.db, Workgroups: p.workgroups, Access: p.authority, Launcher: launcher, Log: s.log,
+		Home: p.home, Store: p.db, Tags: p.db, Workgroups: p.workgroups, Access: p.authority, Launcher: launcher, Log: s.log,
 		ServerID: ident.NewID(), Epoch: epoch, RuntimeVersion: launcher.version(),
 		AgentToken: func(k session.Key) string { return p.authority.AgentToken(string(k)) },
 		Assume: func(s *session.Session) error {
@@ -124,6 +126,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 		},
 		MaxSessions: s.cfg.maxSessions(machineMiB()), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
 		MaxOutput: s.cfg.MaxOutput, Orphaned: s.cfg.Orphaned, IdleTimeout: s.cfg.IdleTimeout, Retention: s.cfg.Retention,
+		GlueTimeout: s.cfg.Glue.Timeout, GlueIdleTimeout: s.cfg.Glue.IdleTimeout,
 		ResultLocation: "s3://" + s.cfg.Bucket, MaxLog: s.cfg.Logs.MaxDriver, FlushTimeout: s.cfg.Logs.Flush, EventLogs: s.place.history(),
 	})
 	if err != nil {
@@ -168,7 +171,7 @@ func (e executors) Executor(ctx context.Context, key string) (access.Executor, e
 }
 
 func executorOf(s *session.Session) access.Executor {
-	return access.Executor{SessionID: s.ID, Workgroup: s.Workgroup, RoleARN: s.ExecutionRole}
+	return access.Executor{SessionID: s.ID, Workgroup: s.Workgroup, Glue: s.Face == session.Glue, RoleARN: s.ExecutionRole}
 }
 
 // defaultRole is the execution role of the workgroups that exist from the start.
@@ -182,11 +185,17 @@ func (p *parts) wireAPI() error {
 	if err != nil {
 		return fmt.Errorf("cannot serve Athena: %w", err)
 	}
+	glueRows, err := (&glueapi.API{
+		Home: p.home, Pages: p.pages(), Sessions: p.sessions, Endpoints: endpoints{p}, Dashboards: p.dashboards, SystemLogs: p.systemLogs(),
+	}).Operations()
+	if err != nil {
+		return fmt.Errorf("cannot serve Glue: %w", err)
+	}
 	logRows, err := (&logsapi.API{Home: p.home, Logs: logs.NewManager(p.logs, p.authority, p.home, p.pages())}).Operations()
 	if err != nil {
 		return fmt.Errorf("cannot serve CloudWatch Logs: %w", err)
 	}
-	if p.json, err = awsapi.NewJSON(append(rows, logRows...), options); err != nil {
+	if p.json, err = awsapi.NewJSON(slices.Concat(rows, glueRows, logRows), options); err != nil {
 		return err
 	}
 	stsRows, err := (&stsapi.API{Authority: p.authority}).Operations()

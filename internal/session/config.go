@@ -19,7 +19,11 @@ type Config struct {
 	Workgroups Workgroups
 	Access     access.Decider
 	Launcher   engine.Launcher
-	Log        *slog.Logger
+	// Tags keeps the tags of Glue sessions. Nil: there are no Glue sessions.
+	Tags TagStore
+	// Resources are what Glue sessions refer to. Nil: nothing is looked up.
+	Resources Resources
+	Log       *slog.Logger
 
 	// ServerID names this server in the rows it owns.
 	ServerID string
@@ -60,6 +64,12 @@ type Config struct {
 
 	// IdleTimeout is a session's when it asks for none. Default 20 minutes.
 	IdleTimeout time.Duration
+	// GlueTimeout is the longest life of a Glue session that asks for none.
+	// Default 48 hours, which is Glue's.
+	GlueTimeout time.Duration
+	// GlueIdleTimeout is how long a Glue session may be idle that does not say
+	// so. Zero, as at Glue: as long as it may live.
+	GlueIdleTimeout time.Duration
 	// StartTimeout ends a session that is not ready after so long. Default 10
 	// minutes, because a start may download packages.
 	StartTimeout time.Duration
@@ -85,6 +95,18 @@ type Workgroups interface {
 	Find(ctx context.Context, account, name string) (workgroup.Workgroup, error)
 	// WorkgroupTags returns the tags of a workgroup.
 	WorkgroupTags(ctx context.Context, account, name string) ([]workgroup.Tag, error)
+}
+
+// Resources is what Glue sessions ask of what they refer to; resource.Manager
+// has it.
+type Resources interface {
+	// ApplyProfile fills in what the usage profile of the caller has as
+	// defaults, and returns the profile's name, empty for none. The error is a
+	// fault where the request goes beyond the profile.
+	ApplyProfile(ctx context.Context, who access.Caller, in *GlueRequest) (name string, err error)
+	// CheckSession refuses connections and a security configuration that are
+	// not there with faults. No security configuration: an empty name.
+	CheckSession(ctx context.Context, account string, connections []string, security string) error
 }
 
 // Work is what runs inside sessions and needs their drivers.
@@ -124,6 +146,7 @@ func (c *Config) fill() {
 	}
 	orTime(&c.Orphaned, 24*time.Hour)
 	orTime(&c.IdleTimeout, 20*time.Minute)
+	orTime(&c.GlueTimeout, 48*time.Hour)
 	orTime(&c.StartTimeout, 10*time.Minute)
 	orTime(&c.AdoptTimeout, 30*time.Second)
 	orTime(&c.StopGrace, 3*time.Second)

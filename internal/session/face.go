@@ -20,6 +20,14 @@ const (
 // AthenaState projects a session onto Athena's SessionState.
 func (s *Session) AthenaState() string { return athenaState(s.State, s.Cause) }
 
+// ShownState is the state as the session's own face shows it.
+func (s *Session) ShownState() string {
+	if s.Face == Glue {
+		return s.GlueState()
+	}
+	return s.AthenaState()
+}
+
 func athenaState(s State, c Cause) string {
 	switch s {
 	case Queued, Launching:

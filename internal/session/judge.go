@@ -65,19 +65,41 @@ func (v *serving) deaf(now time.Time) time.Duration {
 	return max(0, v.m.cfg.AdoptTimeout-now.Sub(v.begun))
 }
 
+// age is how long the session has existed. A clock that is set while this
+// server looks after it does not move it.
+func (v *serving) age(now time.Time) time.Duration {
+	return max(0, v.begun.Sub(v.s.Created)) + now.Sub(v.begun)
+}
+
+// outlived says whether the session has lived as long as it may, and if not,
+// after how long it will have; zero: never.
+func (v *serving) outlived(now time.Time) (over bool, left time.Duration) {
+	g := v.s.Glue
+	if g == nil || g.Timeout <= 0 || v.s.Desired == Ended {
+		return false, 0
+	}
+	left = g.Timeout - v.age(now)
+	return left <= 0, left
+}
+
 // due is how long until judge has to look again.
 func (v *serving) due() time.Duration {
 	if d := v.deaf(time.Now()); d > 0 {
 		return d
 	}
-	most := v.limit(v.s)
-	if most == 0 {
-		return judgeEvery
+	now, next := time.Now(), judgeEvery
+	if over, left := v.outlived(now); over {
+		return 0
+	} else if left > 0 {
+		next = min(next, left)
 	}
-	return max(0, min(judgeEvery, most-v.stood.elapsed(v.s, time.Now())))
+	if most := v.limit(v.s); most > 0 {
+		next = min(next, most-v.stood.elapsed(v.s, now))
+	}
+	return max(0, next)
 }
 
-// judge ends a session that was idle, or did not answer, for too long. The row
+// judge ends a session that was idle, did not answer, or lived for too long. The row
 // decides: calculations move it without this goroutine.
 func (v *serving) judge() bool {
 	now := time.Now()
@@ -85,8 +107,13 @@ func (v *serving) judge() bool {
 		return true
 	}
 	due := false
+	over, _ := v.outlived(now)
 	ok := v.save(func(s *Session) error {
 		due = false
+		if over && s.State != Stopping && s.State != Ended {
+			due = true
+			return s.Move(Stop, now, Lifetime, fmt.Sprintf("The session reached its timeout of %s.", minutes(s.Glue.Timeout)))
+		}
 		most := v.limit(*s)
 		if lasted := v.stood.elapsed(*s, now); most > 0 && lasted >= most {
 			due = true

@@ -280,11 +280,15 @@ func (m *Manager) entries() []*entry {
 	return slices.Collect(maps.Values(m.live))
 }
 
-// forget is called once for an entry, when nothing of it is left.
-func (m *Manager) forget(e *entry) {
+// forget is called once for an entry, when nothing of it is left. A session
+// that was deleted meanwhile goes with it.
+func (m *Manager) forget(ctx context.Context, e *entry) {
 	m.mu.Lock()
 	delete(m.live, e.key)
 	m.mu.Unlock()
+	if s, err := m.cfg.Store.Session(ctx, e.key); err == nil {
+		m.removeDeleted(ctx, s)
+	}
 	close(e.gone)
 }
 
@@ -403,9 +407,14 @@ func (m *Manager) retry(ctx context.Context, what string, f func() error) error 
 	}
 }
 
-// sweep removes ended sessions whose retention is over.
+// sweep removes ended sessions that were deleted or whose retention is over.
 func (m *Manager) sweep(ctx context.Context) {
-	old, err := m.cfg.Store.Sessions(ctx, Query{States: []State{Ended}, EndedBy: time.Now().Add(-m.cfg.Retention)})
+	m.sweepEnded(ctx, Query{States: []State{Ended}, Deleted: OnlyDeleted})
+	m.sweepEnded(ctx, Query{States: []State{Ended}, EndedBy: time.Now().Add(-m.cfg.Retention)})
+}
+
+func (m *Manager) sweepEnded(ctx context.Context, q Query) {
+	old, err := m.cfg.Store.Sessions(ctx, q)
 	if err != nil {
 		m.cfg.Log.WarnContext(ctx, "cannot look for old sessions", "err", err)
 		return

@@ -142,7 +142,11 @@ func (m *Manager) launch(ctx context.Context, s Session) (engine.Driver, *ending
 			return nil, &ending{FailedStart, fmt.Sprintf("The session could not be started: its execution role %q cannot be assumed; give the workgroup a role of this account.", s.ExecutionRole)}, nil
 		}
 	}
-	d, err := m.cfg.Launcher.Launch(ctx, m.spec(s))
+	spec, err := m.spec(s)
+	if err != nil {
+		return nil, &ending{FailedStart, "The session could not be started: " + err.Error()}, nil
+	}
+	d, err := m.cfg.Launcher.Launch(ctx, spec)
 	switch {
 	case err == nil:
 		return d, nil, nil
@@ -155,8 +159,8 @@ func (m *Manager) launch(ctx context.Context, s Session) (engine.Driver, *ending
 	return nil, &ending{FailedStart, "The session could not be started: " + err.Error()}, nil
 }
 
-func (m *Manager) spec(s Session) engine.Spec {
-	return engine.Spec{
+func (m *Manager) spec(s Session) (engine.Spec, error) {
+	spec := engine.Spec{
 		Key:        s.Key,
 		Epoch:      m.cfg.Epoch,
 		Properties: s.Properties,
@@ -171,11 +175,19 @@ func (m *Manager) spec(s Session) engine.Spec {
 		Warehouse: strings.TrimSuffix(s.WorkingDir, "/"+s.ID),
 		EventLog:  m.eventLog(s),
 	}
+	if s.Glue != nil {
+		return spec, m.glueSpec(&s, &spec)
+	}
+	return spec, nil
 }
 
 // eventLog is the directory of a session's event log; empty: it keeps none.
 func (m *Manager) eventLog(s Session) string {
-	if m.cfg.EventLogs == "" || !s.Monitoring.EventLogs() {
+	wanted := s.Monitoring.EventLogs()
+	if s.Glue != nil {
+		wanted = s.showsUI()
+	}
+	if m.cfg.EventLogs == "" || !wanted {
 		return ""
 	}
 	return filepath.Join(m.cfg.EventLogs, string(s.Key))
@@ -461,7 +473,7 @@ func (m *Manager) serveLeftover(ctx context.Context, e *entry, s Session, orphan
 		close(e.known)
 		if errors.Is(err, engine.ErrStale) {
 			m.cfg.Log.WarnContext(ctx, "a newer server owns a driver without a live session, leaving it alone", "driver", string(e.key))
-			m.forget(e)
+			m.forget(ctx, e)
 			return
 		}
 		m.abandon(ctx, e)
@@ -491,7 +503,7 @@ func (m *Manager) abandon(ctx context.Context, e *entry) {
 		if !errors.Is(err, engine.ErrGone) && ctx.Err() == nil {
 			m.cfg.Log.WarnContext(ctx, "cannot remove what a driver left behind", "session", string(e.key), "err", err)
 		}
-		m.forget(e)
+		m.forget(ctx, e)
 		return
 	}
 	e.driver = d
@@ -509,5 +521,5 @@ func (m *Manager) cleanUp(ctx context.Context, e *entry) {
 	if err := e.driver.Remove(ctx); err != nil && ctx.Err() == nil {
 		m.cfg.Log.WarnContext(ctx, "cannot remove what a driver left behind", "session", string(e.key), "err", err)
 	}
-	m.forget(e)
+	m.forget(ctx, e)
 }

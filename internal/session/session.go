@@ -69,7 +69,8 @@ type Session struct {
 	IdleSince time.Time // zero while not idle
 	EndedAt   time.Time // zero until Ended
 
-	Glue *GlueConfig // of the Glue face; nil for Athena's
+	Glue    *GlueConfig // of the Glue face; nil for Athena's
+	Deleted bool        // callers no longer see it, and its id is free; Glue only
 
 	Work           string            // id of the calculation that has the session; empty: none
 	Statements     int               // how many were ever made, which is the id of the next
@@ -111,4 +112,5 @@ type GlueConfig struct {
 	Profile        string        // name of the usage profile that applied; empty: none
 	Origin         string        // RequestOrigin
 	Timeout        time.Duration // the session's longest life
+	Idle           time.Duration // how long it may be idle
 }

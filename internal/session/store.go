@@ -17,12 +17,13 @@ type Store interface {
 	// token. When the account has used the token for this operation before,
 	// nothing is written: with the same hash the session it made then is
 	// returned as it is now, and false; with another hash the error is
-	// ErrTokenUsed. After that come ErrTooMany and ErrNotebookBusy, as Creation says.
+	// ErrTokenUsed. After that come ErrTaken, when callers see a Glue session of the
+	// same id in the account, and ErrTooMany and ErrNotebookBusy, as Creation says.
 	CreateSession(ctx context.Context, n Creation) (s Session, created bool, err error)
 	// Session returns the session of the key, or ErrNotFound.
 	Session(ctx context.Context, key Key) (Session, error)
-	// FindSession returns the session that callers know by id: the newest one
-	// where a face lets ids be used again. The error is ErrNotFound.
+	// FindSession returns the session that callers see under the id, which is
+	// none that is Deleted. The error is ErrNotFound.
 	FindSession(ctx context.Context, account string, face Face, id string) (Session, error)
 	// UpdateSession reads the row, lets change edit a copy, and writes that
 	// where the row version is still the same, raising the version by one;
@@ -40,6 +41,18 @@ type Store interface {
 	// NextEpoch raises the server epoch by one and returns it; the first is 1.
 	// A server takes one when it starts, before it touches any driver.
 	NextEpoch(ctx context.Context) (uint64, error)
+}
+
+// TagStore keeps the tags of Glue sessions beside them, by the rules of Store.
+type TagStore interface {
+	// SessionTags returns the tags of a session, in the order of their keys, or
+	// ErrNotFound.
+	SessionTags(ctx context.Context, key Key) ([]workgroup.Tag, error)
+	// ChangeSessionTags replaces the tags of a session by what change makes of
+	// them, which may run several times; its error is returned as it is and
+	// nothing is written. The session's row version stays. ErrNotFound: no such
+	// session.
+	ChangeSessionTags(ctx context.Context, key Key, change func([]workgroup.Tag) ([]workgroup.Tag, error)) error
 }
 
 // Creation is what CreateSession writes in one transaction.
@@ -66,11 +79,23 @@ type Query struct {
 	Face      Face
 	Workgroup string
 	States    []State
-	Causes    []Cause   // applies to Ended sessions only
-	EndedBy   time.Time // only sessions with EndedAt at or before it; zero: all
-	After     Cursor    // only what comes after it in the list's order, which is older
-	Limit     int       // at most so many; zero: all
+	Causes    []Cause         // applies to Ended sessions only
+	EndedBy   time.Time       // only sessions with EndedAt at or before it; zero: all
+	Deleted   Shown           // which of the deleted sessions; zero: all sessions
+	Tags      []workgroup.Tag // only sessions that have every one of them
+	After     Cursor          // only what comes after it in the list's order, which is older
+	Limit     int             // at most so many; zero: all
 }
+
+// Shown selects sessions by whether they were deleted.
+type Shown int
+
+// The selections.
+const (
+	All         Shown = iota
+	OnlyVisible       // callers see them
+	OnlyDeleted
+)
 
 // Cursor is a place in a list that is ordered newest first: by time, then by
 // id. It stays good while rows come and go.
@@ -83,6 +108,7 @@ type Cursor struct {
 var (
 	ErrNotFound     = errors.New("no such session")
 	ErrTokenUsed    = errors.New("token was used with other parameters")
+	ErrTaken        = errors.New("a session has that id")
 	ErrTooMany      = errors.New("too many live sessions")
 	ErrNotebookBusy = errors.New("notebook has a live session")
 )

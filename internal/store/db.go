@@ -58,6 +58,7 @@ var (
 	_ session.Store      = (*DB)(nil)
 	_ calc.Store         = (*DB)(nil)
 	_ statement.Store    = (*DB)(nil)
+	_ session.TagStore   = (*DB)(nil)
 	_ access.KeyStore    = (*DB)(nil)
 	_ access.TicketStore = (*DB)(nil)
 )
@@ -147,7 +148,7 @@ func (db *DB) prepare(ctx context.Context) error {
 	}{
 		{&db.getWorkgroup, db.read, "SELECT " + workgroupColumns + " FROM workgroups WHERE account = ? AND name = ?"},
 		{&db.getSession, db.read, "SELECT " + sessionColumns + " FROM sessions WHERE key = ?"},
-		{&db.findSession, db.read, "SELECT " + sessionColumns + " FROM sessions WHERE account = ? AND face = ? AND id = ? ORDER BY created DESC, key DESC LIMIT 1"},
+		{&db.findSession, db.read, "SELECT " + sessionColumns + " FROM sessions WHERE account = ? AND face = ? AND id = ? AND deleted = 0 ORDER BY created DESC, key DESC LIMIT 1"},
 		{&db.getCalculation, db.read, "SELECT code, " + calculationColumns + " FROM calculations WHERE id = ?"},
 		{&db.getStatement, db.read, "SELECT " + statementColumns + " FROM statements WHERE session = ? AND id = ?"},
 		{&db.firstStatement, db.read, "SELECT " + statementColumns + " FROM statements WHERE session = ? AND completed IS NULL ORDER BY id LIMIT 1"},

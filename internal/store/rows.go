@@ -137,7 +137,7 @@ func encodeWorkgroup(w workgroup.Workgroup) (string, error) {
 
 // sessionColumns are what scanSession reads, in its order.
 const sessionColumns = `key, account, face, id, workgroup, notebook, owner, owner_id, desired, state, cause,
-	created, changed, ended, runtime_version, server_id, epoch, version, handle, doc`
+	created, changed, ended, runtime_version, server_id, epoch, version, handle, deleted, doc`
 
 func scanSession(row scanner) (session.Session, error) {
 	var s session.Session
@@ -146,7 +146,7 @@ func scanSession(row scanner) (session.Session, error) {
 	var text []byte
 	err := row.Scan(&s.Key, &s.Account, &s.Face, &s.ID, &s.Workgroup, &s.NotebookID, &s.Owner, &s.OwnerID,
 		&s.Desired, &s.State, &s.Cause, &created, &changed, &ended, &s.RuntimeVersion, &s.ServerID, &s.Epoch,
-		&s.Version, &s.Handle, &text)
+		&s.Version, &s.Handle, &s.Deleted, &text)
 	if err != nil {
 		return s, err
 	}

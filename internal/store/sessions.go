@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	insertSession = "INSERT INTO sessions (" + sessionColumns + ", tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	insertSession = "INSERT INTO sessions (" + sessionColumns + ", tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	updateSession = `UPDATE sessions SET workgroup = ?, notebook = ?, owner = ?, owner_id = ?, desired = ?, state = ?, cause = ?,
-	changed = ?, ended = ?, runtime_version = ?, server_id = ?, epoch = ?, version = ?, handle = ?, doc = ? WHERE key = ? AND version = ?`
+	changed = ?, ended = ?, runtime_version = ?, server_id = ?, epoch = ?, version = ?, handle = ?, deleted = ?, doc = ? WHERE key = ? AND version = ?`
 )
 
 // CreateSession implements session.Store.
@@ -47,7 +47,7 @@ func (db *DB) CreateSession(ctx context.Context, n session.Creation) (session.Se
 		}
 		_, err = tx.ExecContext(ctx, insertSession, s.Key, s.Account, s.Face, s.ID, s.Workgroup, s.NotebookID, s.Owner, s.OwnerID,
 			s.Desired, s.State, s.Cause, micros(s.Created), micros(s.Changed), orNull(s.EndedAt), s.RuntimeVersion, s.ServerID,
-			int64(s.Epoch), s.Version, s.Handle, doc, labels)
+			int64(s.Epoch), s.Version, s.Handle, s.Deleted, doc, labels)
 		if err != nil {
 			return fmt.Errorf("cannot create session %q: %w", s.Key, err)
 		}
@@ -71,6 +71,17 @@ func admit(ctx context.Context, tx *sql.Tx, n session.Creation) error {
 		}
 		if !there {
 			return workgroup.ErrNotFound
+		}
+	}
+	if n.Session.Face == session.Glue {
+		var taken bool
+		err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sessions WHERE account = ? AND face = 'glue' AND id = ? AND deleted = 0)",
+			n.Session.Account, n.Session.ID).Scan(&taken)
+		if err != nil {
+			return fmt.Errorf("cannot look for session %q: %w", n.Session.ID, err)
+		}
+		if taken {
+			return session.ErrTaken
 		}
 	}
 	if n.MaxLive > 0 {
@@ -177,7 +188,7 @@ func swapSession(ctx context.Context, put *sql.Stmt, s session.Session, version 
 		return err
 	}
 	err = swapped(put.ExecContext(ctx, s.Workgroup, s.NotebookID, s.Owner, s.OwnerID, s.Desired, s.State, s.Cause,
-		micros(s.Changed), orNull(s.EndedAt), s.RuntimeVersion, s.ServerID, int64(s.Epoch), s.Version, s.Handle, doc, s.Key, version))
+		micros(s.Changed), orNull(s.EndedAt), s.RuntimeVersion, s.ServerID, int64(s.Epoch), s.Version, s.Handle, s.Deleted, doc, s.Key, version))
 	if err != nil && !errors.Is(err, errStale) {
 		return fmt.Errorf("cannot update session %q: %w", s.Key, err)
 	}
@@ -196,6 +207,16 @@ func (db *DB) Sessions(ctx context.Context, q session.Query) ([]session.Session,
 	}
 	if !q.EndedBy.IsZero() {
 		w.and("state = 'Ended' AND ended <= ?", micros(q.EndedBy))
+	}
+	switch q.Deleted {
+	case session.All:
+	case session.OnlyVisible:
+		w.and("deleted = 0")
+	case session.OnlyDeleted:
+		w.and("deleted = 1")
+	}
+	for _, t := range q.Tags {
+		w.and("EXISTS (SELECT 1 FROM json_each(tags) WHERE value ->> 'Key' = ? AND value ->> 'Value' = ?)", t.Key, t.Value)
 	}
 	w.after("created", "key", q.After)
 	query, args := w.list("SELECT "+sessionColumns+" FROM sessions", "created DESC, key DESC", q.Limit)

@@ -3,11 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"glaux/internal/session"
 	"glaux/internal/workgroup"
@@ -126,80 +123,4 @@ func (db *DB) Workgroups(ctx context.Context, account, after string, limit int) 
 		return nil, fmt.Errorf("cannot list workgroups: %w", err)
 	}
 	return all, nil
-}
-
-// Tags implements workgroup.Store.
-func (db *DB) Tags(ctx context.Context, of workgroup.Resource) ([]workgroup.Tag, error) {
-	_, tags, err := db.tags(ctx, of)
-	return tags, err
-}
-
-// ChangeTags implements workgroup.Store. The compare-and-swap is on the tags'
-// text: tags do not count as a change of the row they belong to.
-func (db *DB) ChangeTags(ctx context.Context, of workgroup.Resource, change func([]workgroup.Tag) ([]workgroup.Tag, error)) error {
-	ctx = whole(ctx)
-	for {
-		old, tags, err := db.tags(ctx, of)
-		if err != nil {
-			return err
-		}
-		if tags, err = change(tags); err != nil {
-			return err
-		}
-		text, err := encode("tags", ordered(tags))
-		if err != nil {
-			return err
-		}
-		where, args := tagged(of)
-		err = swapped(db.write.ExecContext(ctx, "UPDATE "+where+" AND tags = ?",
-			append(append([]any{text}, args...), old)...))
-		switch {
-		case errors.Is(err, errStale):
-			continue
-		case err != nil:
-			return fmt.Errorf("cannot change tags: %w", err)
-		}
-		return nil
-	}
-}
-
-// tags reads the tags of a resource, as text too.
-func (db *DB) tags(ctx context.Context, of workgroup.Resource) (string, []workgroup.Tag, error) {
-	query := "SELECT tags FROM workgroups WHERE account = ? AND name = ?"
-	args := []any{of.Account, of.Workgroup}
-	if of.Session != "" {
-		query = "SELECT tags FROM sessions WHERE account = ? AND workgroup = ? AND face = 'athena' AND id = ?"
-		args = append(args, of.Session)
-	}
-	var text string
-	err := db.read.QueryRowContext(ctx, query, args...).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil, workgroup.ErrNotFound
-	}
-	if err != nil {
-		return "", nil, fmt.Errorf("cannot read tags: %w", err)
-	}
-	var tags []workgroup.Tag
-	if err := json.Unmarshal([]byte(text), &tags); err != nil {
-		return "", nil, fmt.Errorf("cannot decode tags: %w", err)
-	}
-	return text, tags, nil
-}
-
-// tagged is the middle of an UPDATE of a resource's tags, with its arguments
-// after the new text.
-func tagged(of workgroup.Resource) (string, []any) {
-	if of.Session != "" {
-		return "sessions SET tags = ? WHERE account = ? AND workgroup = ? AND face = 'athena' AND id = ?",
-			[]any{of.Account, of.Workgroup, of.Session}
-	}
-	return "workgroups SET tags = ? WHERE account = ? AND name = ?", []any{of.Account, of.Workgroup}
-}
-
-// ordered is tags as they are written: in the order of their keys, an empty
-// list for none.
-func ordered(tags []workgroup.Tag) []workgroup.Tag {
-	sorted := append([]workgroup.Tag{}, tags...)
-	slices.SortFunc(sorted, func(a, b workgroup.Tag) int { return strings.Compare(a.Key, b.Key) })
-	return sorted
 }

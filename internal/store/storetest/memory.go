@@ -70,11 +70,12 @@ func NewMemory() *Memory {
 
 // The interfaces of the domain that a Memory satisfies.
 var (
-	_ workgroup.Store = (*Memory)(nil)
-	_ session.Store   = (*Memory)(nil)
-	_ calc.Store      = (*Memory)(nil)
-	_ statement.Store = (*Memory)(nil)
-	_ access.KeyStore = (*Memory)(nil)
+	_ workgroup.Store  = (*Memory)(nil)
+	_ session.Store    = (*Memory)(nil)
+	_ session.TagStore = (*Memory)(nil)
+	_ calc.Store       = (*Memory)(nil)
+	_ statement.Store  = (*Memory)(nil)
+	_ access.KeyStore  = (*Memory)(nil)
 )
 
 func (m *Memory) failed(method string) error {

@@ -49,14 +49,17 @@ func (m *Memory) admitLocked(n session.Creation) error {
 	if _, ok := m.workgroups[workgroup.Resource{Account: s.Account, Workgroup: s.Workgroup}]; n.NeedsWorkgroup && !ok {
 		return workgroup.ErrNotFound
 	}
-	busy := false
+	busy, taken := false, false
 	for _, have := range m.sessions {
+		taken = taken || s.Face == session.Glue && have.Face == session.Glue && have.Account == s.Account && have.ID == s.ID && !have.Deleted
 		if have.State != session.Ended {
 			live++
 			busy = busy || s.NotebookID != "" && have.Account == s.Account && have.NotebookID == s.NotebookID
 		}
 	}
 	switch {
+	case taken:
+		return session.ErrTaken
 	case n.MaxLive > 0 && live >= n.MaxLive:
 		return session.ErrTooMany
 	case busy:
@@ -88,7 +91,7 @@ func (m *Memory) FindSession(_ context.Context, account string, face session.Fac
 	defer m.mu.Unlock()
 	var found []session.Session
 	for _, s := range m.sessions {
-		if s.Account == account && s.Face == face && s.ID == id {
+		if s.Account == account && s.Face == face && s.ID == id && !s.Deleted {
 			found = append(found, s.Session)
 		}
 	}
@@ -172,6 +175,8 @@ func (m *Memory) Sessions(_ context.Context, q session.Query) ([]session.Session
 			(len(q.States) == 0 || slices.Contains(q.States, s.State)) &&
 			(len(q.Causes) == 0 || !ended || slices.Contains(q.Causes, s.Cause)) &&
 			(q.EndedBy.IsZero() || ended && !s.EndedAt.After(stored(q.EndedBy))) &&
+			(q.Deleted == session.All || s.Deleted == (q.Deleted == session.OnlyDeleted)) &&
+			!slices.ContainsFunc(q.Tags, func(t workgroup.Tag) bool { return !slices.Contains(s.tags, t) }) &&
 			olderThan(q.After, s.Created, string(s.Key)) {
 			all = append(all, storedSession(s.Session))
 		}
@@ -210,6 +215,39 @@ func (m *Memory) DeleteSession(_ context.Context, key session.Key) error {
 			delete(m.tokens, k)
 		}
 	}
+	return nil
+}
+
+// SessionTags implements session.TagStore.
+func (m *Memory) SessionTags(_ context.Context, key session.Key) ([]workgroup.Tag, error) {
+	if err := m.failed("SessionTags"); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.sessions[key]
+	if !ok {
+		return nil, session.ErrNotFound
+	}
+	return slices.Clone(s.tags), nil
+}
+
+// ChangeSessionTags implements session.TagStore.
+func (m *Memory) ChangeSessionTags(_ context.Context, key session.Key, change func([]workgroup.Tag) ([]workgroup.Tag, error)) error {
+	if err := m.failed("ChangeSessionTags"); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.sessions[key]
+	if !ok {
+		return session.ErrNotFound
+	}
+	tags, err := change(slices.Clone(s.tags))
+	if err != nil {
+		return err
+	}
+	m.sessions[key] = memorySession{s.Session, byKey(tags)}
 	return nil
 }
 

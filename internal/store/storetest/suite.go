@@ -20,6 +20,7 @@ import (
 type Store interface {
 	workgroup.Store
 	session.Store
+	session.TagStore
 	calc.Store
 	statement.Store
 	access.KeyStore
@@ -45,6 +46,8 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 		{"session", testSession},
 		{"session fields", testSessionFields},
 		{"session identity", testSessionIdentity},
+		{"Glue id", testGlueID},
+		{"session tags", testSessionTags},
 		{"session refused", testSessionRefused},
 		{"session ended is final", testEndedIsFinal},
 		{"session update race", testSessionUpdateRace},

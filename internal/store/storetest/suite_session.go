@@ -104,14 +104,99 @@ func testSessionIdentity(t *testing.T, db Store) {
 		t.Fatal("CreateSession took a key twice")
 	}
 
-	// Glue's ids can be used again: the newest is found.
-	glue := func(s *session.Session) { s.Face, s.ID = session.Glue, "etl" }
+}
+
+func testGlueID(t *testing.T, db Store) {
+	ctx := t.Context()
+	glue := func(s *session.Session) { s.Face, s.ID = session.Glue, "etl/a b" }
 	first := mustSession(t, db, epoch0, glue)
 	mustEnd(t, db, first.Key, epoch0.Add(time.Second), session.Asked)
+	again := newSession(epoch0.Add(time.Minute))
+	glue(&again)
+	_, _, err := db.CreateSession(ctx, session.Creation{Session: again})
+	wantError(t, "CreateSession with the id of a session that has ended", err, session.ErrTaken)
+	elsewhere := again
+	elsewhere.Key, elsewhere.Account = "elsewhere", "111111111111"
+	_, _, err = db.CreateSession(ctx, session.Creation{Session: elsewhere})
+	wantError(t, "CreateSession with the same id in another account", err, nil)
+
+	// One that was deleted gives its id away, whether it has ended or not.
+	if _, err := db.UpdateSession(ctx, first.Key, func(s *session.Session) error { s.Deleted = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.FindSession(ctx, account, session.Glue, first.ID)
+	wantError(t, "FindSession of a deleted session", err, session.ErrNotFound)
 	second := mustSession(t, db, epoch0.Add(time.Minute), glue)
-	found, err := db.FindSession(ctx, account, session.Glue, "etl")
+	found, err := db.FindSession(ctx, account, session.Glue, first.ID)
 	wantError(t, "FindSession", err, nil)
-	wantEqual(t, "session found by a Glue id", found.Key, second.Key)
+	wantEqual(t, "session found by an id that was used before", found.Key, second.Key)
+	if _, err := db.UpdateSession(ctx, second.Key, func(s *session.Session) error { s.Deleted = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	third := mustSession(t, db, epoch0.Add(2*time.Minute), glue)
+	for shown, want := range map[session.Shown][]session.Key{
+		session.All:         {third.Key, second.Key, first.Key},
+		session.OnlyVisible: {third.Key},
+		session.OnlyDeleted: {second.Key, first.Key},
+	} {
+		all, err := db.Sessions(ctx, session.Query{Account: account, Face: session.Glue, Deleted: shown})
+		wantError(t, "Sessions", err, nil)
+		var got []session.Key
+		for _, s := range all {
+			got = append(got, s.Key)
+		}
+		wantEqual(t, fmt.Sprint("sessions shown by ", shown), got, want)
+	}
+}
+
+func testSessionTags(t *testing.T, db Store) {
+	ctx := t.Context()
+	tag := func(pairs ...string) (out []workgroup.Tag) {
+		for i := 0; i < len(pairs); i += 2 {
+			out = append(out, workgroup.Tag{Key: pairs[i], Value: pairs[i+1]})
+		}
+		return out
+	}
+	var keys []session.Key
+	for i, tags := range [][]workgroup.Tag{tag("owner", "a", "team", "x"), tag("owner", "a"), tag("owner", "b", "team", "x"), nil} {
+		s := newSession(epoch0.Add(time.Duration(i) * time.Minute))
+		s.Face = session.Glue
+		_, _, err := db.CreateSession(ctx, session.Creation{Session: s, Tags: tags})
+		wantError(t, "CreateSession", err, nil)
+		keys = append(keys, s.Key)
+	}
+	for _, c := range []struct {
+		tags []workgroup.Tag
+		want []session.Key
+	}{
+		{tag("owner", "a"), []session.Key{keys[1], keys[0]}},
+		{tag("owner", "a", "team", "x"), []session.Key{keys[0]}},
+		{tag("owner", "c"), nil},
+		{tag("a", "owner"), nil},
+	} {
+		all, err := db.Sessions(ctx, session.Query{Tags: c.tags})
+		wantError(t, "Sessions", err, nil)
+		var got []session.Key
+		for _, s := range all {
+			got = append(got, s.Key)
+		}
+		wantEqual(t, fmt.Sprint("sessions tagged ", c.tags), got, c.want)
+	}
+
+	err := db.ChangeSessionTags(ctx, keys[3], func(have []workgroup.Tag) ([]workgroup.Tag, error) {
+		wantEqual(t, "tags before", len(have), 0)
+		return tag("z", "1", "b", "2"), nil
+	})
+	wantError(t, "ChangeSessionTags", err, nil)
+	got, err := db.SessionTags(ctx, keys[3])
+	wantError(t, "SessionTags", err, nil)
+	wantEqual(t, "tags, in order", got, tag("b", "2", "z", "1"))
+	err = db.ChangeSessionTags(ctx, keys[3], func([]workgroup.Tag) ([]workgroup.Tag, error) { return nil, errChange })
+	wantError(t, "ChangeSessionTags refused by change", err, errChange)
+	_, err = db.SessionTags(ctx, "nobody")
+	wantError(t, "SessionTags of nobody", err, session.ErrNotFound)
+	err = db.ChangeSessionTags(ctx, "nobody", func([]workgroup.Tag) ([]workgroup.Tag, error) { return nil, nil })
+	wantError(t, "ChangeSessionTags of nobody", err, session.ErrNotFound)
 }
 
 func testSessionRefused(t *testing.T, db Store) {

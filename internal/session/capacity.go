@@ -1,0 +1,63 @@
+package session
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"glaux/internal/fault"
+)
+
+// workerTypes are Glue's worker types with the DPUs of one worker, as its
+// documentation has them; R types count memory-optimised DPUs.
+var workerTypes = map[string]float64{
+	"Standard": 1,
+	"G.025X":   0.25,
+	"G.1X":     1, "G.2X": 2, "G.4X": 4, "G.8X": 8, "G.12X": 12, "G.16X": 16,
+	"Z.2X": 2,
+	"R.1X": 1, "R.2X": 2, "R.4X": 4, "R.8X": 8,
+}
+
+// What a session has that asks for no capacity.
+const (
+	defaultWorkerType = "G.1X"
+	defaultWorkers    = 5
+)
+
+// Glue's smallest session.
+const (
+	leastCapacity = 2 // DPUs
+	leastWorkers  = 2
+)
+
+// capacity fills in what a session's capacity is: MaxCapacity, or a worker
+// type and a number of them.
+func (g *GlueConfig) capacity(most *float64, workerType string, workers *int32) error {
+	if most != nil {
+		switch {
+		case workerType != "" || workers != nil:
+			return fault.Invalidf("Please do not set Max Capacity if using Worker Type and Number of Workers.")
+		case math.IsNaN(*most) || math.IsInf(*most, 0) || *most < leastCapacity:
+			return fault.Invalidf("Max Capacity %v is not valid: a session has at least %d DPUs.", *most, leastCapacity)
+		}
+		g.MaxCapacity = *most
+		return nil
+	}
+	if workerType == "" {
+		workerType = defaultWorkerType
+	}
+	dpus, ok := workerTypes[workerType]
+	if !ok {
+		return fault.Invalidf("Worker Type %s is not valid: the valid ones are %s.", workerType, strings.Join(slices.Sorted(maps.Keys(workerTypes)), ", "))
+	}
+	n := int32(defaultWorkers)
+	if workers != nil {
+		n = *workers
+	}
+	if n < leastWorkers {
+		return fault.Invalidf("Number of Workers %d is not valid: a session has at least %d workers.", n, leastWorkers)
+	}
+	g.WorkerType, g.Workers, g.MaxCapacity = workerType, int(n), dpus*float64(n)
+	return nil
+}
