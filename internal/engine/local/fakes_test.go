@@ -29,6 +29,7 @@ import (
 const (
 	playJVM    = "play-jvm"
 	playPython = "play-python"
+	playPip    = "play-pip"
 )
 
 // shimProgram is the real shim, built once by TestMain.
@@ -41,6 +42,8 @@ func TestMain(m *testing.M) {
 			os.Exit(fakeJVM(os.Args[2:]))
 		case playPython:
 			os.Exit(fakePython())
+		case playPip:
+			os.Exit(fakePip(os.Args[2:]))
 		}
 	}
 	os.Exit(testMain(m))
@@ -73,8 +76,9 @@ func fakeRuntime() Runtime {
 		JVM: func(heap int, temp, conf string, extra, jars []string) []string {
 			return slices.Concat([]string{self, playJVM, fmt.Sprint(heap), temp, conf}, extra, jars)
 		},
-		Formats: map[string][]string{"iceberg": {"/formats/a.jar", "/formats/b.jar"}},
+		Formats: map[string][]string{"iceberg": {self}, "hudi": {self, self + ".gone"}},
 		Runner:  []string{self, playPython},
+		Modules: []string{self, playPip},
 		Env:     []string{"GLAUX_TEST=1"},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"glaux/internal/engine"
@@ -113,13 +114,18 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 func (rt *Runtime) jars(formats []string) ([]string, error) {
 	var all []string
 	for _, f := range formats {
-		of, ok := rt.Formats[f]
-		if !ok {
-			return nil, fmt.Errorf("the Spark runtime that is installed has no jars of %s; run: glaux runtime install", f)
+		of := rt.Formats[f]
+		if len(of) == 0 || slices.ContainsFunc(of, missing) { // Java says nothing of a jar that is not there
+			return nil, fmt.Errorf("the Spark runtime that is installed lacks jars of %s; run: glaux runtime install", f)
 		}
 		all = append(all, of...)
 	}
 	return all, nil
+}
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return err != nil
 }
 
 func confFile(work string) string { return filepath.Join(work, ".spark.json") }
