@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"glaux/internal/engine"
+	"glaux/internal/workgroup"
 )
 
 // language reads --session-language, and --language as Spark Connect's
@@ -36,15 +37,16 @@ func (p *parser) places() error {
 	}
 	logs := strings.TrimSpace(p.given["--spark-event-logs-path"])
 	if logs != "" {
-		if bucket, _, _ := strings.Cut(strings.TrimPrefix(logs, "s3://"), "/"); !strings.HasPrefix(logs, "s3://") || bucket == "" {
-			return refuse("--spark-event-logs-path", "%q is not of the form s3://bucket/prefix", logs)
+		m := workgroup.Monitoring{S3: &workgroup.S3Logging{Enabled: true, LogLocation: &logs}}
+		if m.Check() != nil {
+			return refuse("--spark-event-logs-path", "%q is no location in S3 that objects can have", logs)
 		}
 	}
 	switch {
 	case ui && logs != "":
 		p.out.EventLogs = logs
 	case ui:
-		p.note("--enable-spark-ui writes no event log without --spark-event-logs-path; GetDashboardUrl shows the Spark UI all the same.")
+		p.note("--enable-spark-ui delivers no event log without --spark-event-logs-path. GetDashboardUrl shows the Spark UI with --enable-spark-live-ui true.")
 	case logs != "":
 		p.note("--spark-event-logs-path has no effect without --enable-spark-ui true.")
 	}
@@ -71,7 +73,7 @@ var idle = []struct {
 	why  string
 }{
 	{"--enable-auto-scaling", true, "the session has all its task slots from its start and keeps them"},
-	{"--enable-metrics", true, "no metrics are sent to CloudWatch; GetDashboardUrl and the server's own metrics show the work"},
+	{"--enable-metrics", true, "no metrics are sent to CloudWatch; the Spark UI and the server's own metrics show the work"},
 	{"--enable-observability-metrics", true, "no metrics are sent to CloudWatch"},
 	{"--enable-job-insights", true, "there are no run insights"},
 	{"--enable-rename-algorithm-v2", true, "output is committed without renames in any case"},
@@ -81,6 +83,10 @@ var idle = []struct {
 	{"--continuous-log-logStreamPrefix", false, "streams are named by the session"},
 	{"--continuous-log-conversionPattern", false, "lines keep the driver's own pattern"},
 	{"--enable-continuous-log-filter", true, "logs are not filtered"},
+	{"--write-shuffle-files-to-s3", true, "what is shuffled stays on the machine"},
+	{"--write-shuffle-spills-to-s3", true, "what is shuffled stays on the machine"},
+	{"--auto-scale-within-microbatch", true, "the session has all its task slots from its start and keeps them"},
+	{"--executor-cores", false, "the number of task slots is the server's"},
 	{"--disable-proxy", true, "there is no proxy"},
 }
 
