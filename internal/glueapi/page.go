@@ -1,6 +1,7 @@
 package glueapi
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +89,9 @@ func stamp(t time.Time) *time.Time {
 	t = t.Truncate(time.Millisecond)
 	return &t
 }
+
+// decimals is a number as the wire has it, with at most three decimals.
+func decimals(n float64) float64 { return math.Round(n*1000) / 1000 }
 
 // filled is s, or nil when it is empty.
 func filled(s string) *string {

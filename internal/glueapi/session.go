@@ -106,7 +106,7 @@ func (a *API) DeleteSession(ctx context.Context, who access.Caller, in *glue.Del
 // asking whether they are there.
 func toSession(s *session.Session) *types.Session {
 	g := s.Glue
-	ran := s.ExecutionTime(time.Now()).Truncate(time.Millisecond).Seconds()
+	ran := s.ExecutionTime(time.Now()).Seconds()
 	out := &types.Session{
 		Id:                    &s.ID,
 		CreatedOn:             stamp(s.Created),
@@ -120,8 +120,8 @@ func toSession(s *session.Session) *types.Session {
 		MaxCapacity:           &g.MaxCapacity,
 		SecurityConfiguration: filled(g.Security),
 		GlueVersion:           &g.GlueVersion,
-		ExecutionTime:         &ran,
-		DPUSeconds:            aws.Float64(ran * g.MaxCapacity),
+		ExecutionTime:         aws.Float64(decimals(ran)),
+		DPUSeconds:            aws.Float64(decimals(ran * g.MaxCapacity)),
 		IdleTimeout:           aws.Int32(int32(s.IdleTimeout / time.Minute)),
 		ProfileName:           filled(g.Profile),
 		SessionType:           types.SessionType(g.Kind),

@@ -24,6 +24,9 @@ type Spec struct {
 	Orphaned  time.Duration `json:"orphaned"`
 	Port      int           `json:"port"` // of the session's loopback address
 	Modules   *Modules      `json:"modules,omitempty"`
+	Language  string        `json:"language,omitempty"` // of cells; empty: Python
+	Display   string        `json:"display,omitempty"`  // how the runner shows values; empty: as a notebook
+	Notes     []string      `json:"notes,omitempty"`    // lines for the driver's standard error, at its start
 }
 
 // Modules are the Python packages that the shim installs before it starts the

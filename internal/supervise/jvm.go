@@ -229,7 +229,7 @@ func (s *Supervisor) fromJVM(e *event) {
 	switch e.Ev {
 	case "gateway":
 		if p := s.runner(); p != nil {
-			p.send(frame{"op": "attach", "port": e.Port, "secret": e.Secret, "argv": s.spec.Args})
+			p.send(frame{"op": "attach", "port": e.Port, "secret": e.Secret, "argv": s.spec.Args, "display": s.spec.Display, "language": s.spec.Language})
 		}
 	case "context":
 		s.change(func() { s.status.ApplicationID, s.status.SparkVersion = e.AppID, e.Version })

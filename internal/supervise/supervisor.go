@@ -101,6 +101,7 @@ func (s *Supervisor) run(ctx context.Context, address, socket net.Listener) erro
 	watch, stopWatching := context.WithCancel(inner)
 	watching.Go(func() { s.tick(watch) })
 
+	s.note()
 	if s.prepare(ctx) {
 		s.start()
 	}
@@ -119,6 +120,15 @@ func (s *Supervisor) run(ctx context.Context, address, socket net.Listener) erro
 	reaping.Wait()
 	s.wg.Wait()
 	return err
+}
+
+// note writes what the session's people are to know at its start.
+func (s *Supervisor) note() {
+	to := s.logsOf(shim.FromShim)[1]
+	for _, line := range s.spec.Notes {
+		_, _ = to.Write([]byte(line + "\n")) // journals never fail
+	}
+	to.Close()
 }
 
 // start starts both processes at once; a failure ends the driver.

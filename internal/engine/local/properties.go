@@ -37,7 +37,7 @@ var replaced = []string{
 
 // ours are the beginnings of the names of properties that are the service's
 // as a whole: what a session says of them has no effect.
-var ours = []string{"spark.eventLog.", "spark.history."}
+var ours = []string{"spark.eventLog.", "spark.history.", "spark.glaux."}
 
 // maxEventLog bounds the event log of one SparkContext, bytes: to show it,
 // all of it is read into memory.

@@ -25,6 +25,7 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
 	s := shim.Spec{
 		Version: shim.Version, Key: string(spec.Key), Epoch: spec.Epoch, Dir: dir,
 		Socket: l.socket(spec.Key), Agent: l.cfg.Agent, Connect: l.connectSocket(spec.Key),
+		Language: string(spec.Language), Display: string(spec.Display), Notes: spec.Notes,
 		Args: spec.Args, MaxOutput: spec.MaxOutput, MaxLog: spec.MaxLog, Orphaned: spec.Orphaned, Sandboxed: isolated(),
 	}
 	address, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -38,6 +39,9 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
 	properties, err := merge(spec, defaults(spec, at))
 	if err != nil {
 		return &engine.StartError{Cause: err.Error()}
+	}
+	if len(spec.Files) > 0 {
+		properties[workFiles] = strings.Join(spec.Files, ",")
 	}
 	if err := l.commands(&s, spec, properties, at); err != nil {
 		return &engine.StartError{Cause: err.Error()}
@@ -127,6 +131,10 @@ func missing(path string) bool {
 	_, err := os.Stat(path)
 	return err != nil
 }
+
+// workFiles is the property that tells the driver jar what to fetch into the
+// work directory.
+const workFiles = "spark.glaux.files"
 
 func confFile(work string) string { return filepath.Join(work, ".spark.json") }
 

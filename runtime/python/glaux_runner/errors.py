@@ -10,10 +10,10 @@ _LINE = 4 << 10
 _HEADER = "Traceback (most recent call last):\n"
 
 
-def describe(error: BaseException, own: "frozenset[str]", inner: frozenset = frozenset()) -> "tuple[str, dict]":
+def describe(error: BaseException, own: "frozenset[str]", inner: frozenset = frozenset(), header: bool = False) -> "tuple[str, dict]":
     """Returns the text for standard error and the error of the done frame.
 
-    The text is Python's own without the header line, without the outermost
+    The text is Python's own, without the header line unless ``header`` is set, without the outermost
     frames of the files in ``own``, without an innermost one of the code in
     ``inner``, and with the cell called ``<stdin>``, as Athena shows it.
     """
@@ -32,7 +32,7 @@ def describe(error: BaseException, own: "frozenset[str]", inner: frozenset = fro
         if isinstance(at, BaseExceptionGroup):
             pending += at.exceptions
     try:
-        lines = [line for line in traceback.TracebackException.from_exception(error, compact=True).format() if line != _HEADER]
+        lines = [line for line in traceback.TracebackException.from_exception(error, compact=True).format() if header or line != _HEADER]
     except BaseException as broken:
         lines = ["%s: <cannot be shown: %s>\n" % (type(error).__name__, type(broken).__name__)]
     text = "".join(lines)

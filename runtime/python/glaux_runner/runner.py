@@ -18,7 +18,7 @@ import threading
 import time
 import types
 
-from glaux_runner import display, errors, loggers
+from glaux_runner import display, errors, loggers, plain
 from glaux_runner.channel import Channel
 from glaux_runner.stdio import Stdio
 
@@ -30,7 +30,7 @@ _GRACE = 1.0
 _FILE = "<stdin>"
 
 # Outermost frames of these files are not the user's.
-_OWN = frozenset({__file__, display.__file__, ast.__file__, asyncio.base_events.__file__, asyncio.futures.__file__})
+_OWN = frozenset({__file__, display.__file__, plain.__file__, ast.__file__, asyncio.base_events.__file__, asyncio.futures.__file__})
 
 _runner: "Runner | None" = None
 
@@ -59,6 +59,7 @@ class Runner:
         self._work: "queue.SimpleQueue[dict]" = queue.SimpleQueue()
         self._spark = None  # module glaux_runner.spark, once imported
         self._attached = None
+        self._plain = False  # how values are shown: as Python's prompt does, or as a notebook
         self._loop: "asyncio.AbstractEventLoop | None" = None
 
         self._lock = threading.Lock()
@@ -102,6 +103,10 @@ class Runner:
             signal.signal(signal.SIGINT, self._on_signal)  # SparkContext installs one of its own
         self.module.sc = self._attached.context
         self.module.spark = self._attached.session
+        self._plain = frame.get("display") == "plain"
+        if self._plain:
+            self.module.sqlContext = self._spark.sql_context(self._attached)
+            del self.module.athena_user_logger, self.module.athena_shared_logger  # Athena's
         self._channel.send({"ev": "attached"})
 
     def _run_cell(self, cell: str, code: str) -> None:
@@ -125,9 +130,10 @@ class Runner:
             self._ended.notify_all()
         done = {"ev": "done", "id": cell, "ok": True, "interrupted": False}
         if error is not None and not (isinstance(error, SystemExit) and error.code in (None, 0)):
-            text, shown = errors.describe(error, _OWN, _HANDLER)
+            text, shown = errors.describe(error, _OWN, _HANDLER, header=self._plain)
             self._stdio.flush()
-            self._stdio.write_error(text)
+            if not self._plain:  # there clients show the error's parts
+                self._stdio.write_error(text)
             done.update(ok=False, interrupted=interrupted, error=shown)
         error = None
         self._stdio.restore()
@@ -145,6 +151,9 @@ class Runner:
             pass
 
     def _execute(self, cell: str, code: str) -> None:
+        if self._plain:
+            self._execute_plain(cell, code)
+            return
         body, last = self._compile(code)
         namespace = self.module.__dict__
         if body is not None:
@@ -156,6 +165,22 @@ class Runner:
         self._figures(cell)
         if data is not None:
             self._channel.send({"ev": "display", "id": cell, "data": data, "final": True})
+
+    def _execute_plain(self, cell: str, code: str) -> None:
+        """Runs a cell as Python's prompt would: the last statement prints its values."""
+        namespace = self.module.__dict__
+        for kind, what in _call(plain.parts, code, _FILE):
+            if kind == "magic":
+                self._stdio.flush()
+                data = _call(plain.magic, *what, namespace)
+                self._channel.send({"ev": "display", "id": cell, "data": data, "final": True})
+                continue
+            last = [what.body.pop()] if what.body else []
+            flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            if what.body:
+                self._evaluate(_call(compile, what, _FILE, "exec", flags), namespace)
+            if last:
+                self._evaluate(_call(compile, ast.Interactive(last), _FILE, "single", flags), namespace)
 
     def _compile(self, code: str):
         """Splits a cell into its statements and a last expression, each compiled or None."""
@@ -186,7 +211,7 @@ class Runner:
         """Sends the open figures as part of the running cell."""
         with self._lock:
             cell = self._cell
-        if cell and os.getpid() == self._pid:
+        if cell and os.getpid() == self._pid and not self._plain:
             for data in display.open_figures():
                 self._channel.send({"ev": "display", "id": cell, "data": data, "final": False})
 

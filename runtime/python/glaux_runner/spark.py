@@ -1,6 +1,7 @@
 """Attaches this process to the session's JVM."""
 
 import os
+import warnings
 
 # The import is most of this process's start-up; it happens while the JVM starts.
 import pyspark.sql
@@ -32,6 +33,15 @@ class Attached:
         self._driver.begin(cell)
 
 
+def sql_context(attached: Attached):
+    """What older code calls sqlContext."""
+    from pyspark.sql.context import SQLContext
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is old
+        return SQLContext(attached.context, attached.session)
+
+
 def abandon(frame) -> None:
     """Closes the JVM connection that an interrupted call waits on.
 
@@ -42,4 +52,4 @@ def abandon(frame) -> None:
         connection.close()
 
 
-__all__ = ["Attached", "JVM_CALL", "abandon", "pyspark"]
+__all__ = ["Attached", "JVM_CALL", "abandon", "pyspark", "sql_context"]

@@ -206,10 +206,10 @@ class Session:
         if wait:
             self.attach()
 
-    def attach(self, argv: "tuple[str, ...]" = ()) -> None:
+    def attach(self, argv: "tuple[str, ...]" = (), display: str = "") -> None:
         """Attaches the runner and waits until both sides are ready."""
         gateway = self.driver.wait("gateway")
-        self.runner.send({"op": "attach", "port": gateway["port"], "secret": gateway["secret"], "argv": list(argv)})
+        self.runner.send({"op": "attach", "port": gateway["port"], "secret": gateway["secret"], "argv": list(argv), "display": display})
         self.driver.wait("ready")
         self.runner.wait("attached")
         self.ready = time.monotonic() - self.began

@@ -1,9 +1,11 @@
 package glaux;
 
 import java.io.File;
+import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -21,6 +23,9 @@ import scala.collection.JavaConverters;
  * they are only checked, because it would say less clearly what is missing.
  */
 final class Dependencies {
+    /** Files that cells find in their work directory; a property of the launcher's own. */
+    private static final String WORK_FILES = "spark.glaux.files";
+
     private final SparkConf conf;
     private final JarLoader loader;
     private Configuration hadoop;
@@ -50,6 +55,9 @@ final class Dependencies {
             pyFiles.add(file);
         }
         check("spark.files");
+        for (String file : fetch(WORK_FILES)) {
+            intoWork(Path.of(file));
+        }
         check("spark.archives");
         for (String entry : classPath(conf.get("spark.driver.extraClassPath", ""))) {
             add(entry);
@@ -68,6 +76,15 @@ final class Dependencies {
             Set<String> files = new LinkedHashSet<>(items("spark.files"));
             files.addAll(pyFiles); // how they reach executors
             conf.set("spark.files", String.join(",", files));
+        }
+    }
+
+    /** Copies a file into the work directory, where cells find it by its name. */
+    private static void intoWork(Path file) throws StartFailure {
+        try {
+            Files.copy(file, Path.of(System.getProperty("user.dir")).resolve(file.getFileName()), StandardCopyOption.REPLACE_EXISTING);
+        } catch (IOException failed) {
+            throw new StartFailure(WORK_FILES + " names " + file.getFileName() + ", which cannot be copied into the work directory: " + StartFailure.text(failed), failed);
         }
     }
 

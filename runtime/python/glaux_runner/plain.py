@@ -1,0 +1,115 @@
+"""Cells as AWS Glue shows them: what Python's own prompt prints, and magics.
+
+A line that starts with % is a magic, where the cell is no Python with it: the lines before and behind it run around it.
+"""
+
+import ast
+import json
+import re
+
+from glaux_runner import display
+
+_MAGIC = re.compile(r"^%(\w*)[ \t]*(.*?)[ \t]*$")
+
+# Rows that %table takes of a Spark DataFrame.
+ROWS = 1000
+
+
+class UnknownMagic(Exception):
+    """A cell has a line that starts with % and is no magic that the service has."""
+
+
+def parts(code: str, name: str) -> "list[tuple[str, object]]":
+    """Splits a cell into ("code", syntax tree) and ("magic", (name, argument)), in order. Raises what is wrong with its code."""
+    try:
+        return [("code", ast.parse(code, name))]
+    except SyntaxError:
+        lines = code.split("\n")
+        magics = [n for n, line in enumerate(lines) if line.startswith("%")]
+        if not magics:
+            raise
+    split: "list[tuple[str, object]]" = []
+    start = 0
+    for n in magics + [len(lines)]:
+        chunk = "\n".join(lines[start:n])
+        if chunk.strip():
+            tree = ast.parse(chunk, name)
+            ast.increment_lineno(tree, start)  # errors name the cell's lines
+            split.append(("code", tree))
+        if n < len(lines):
+            split.append(("magic", _MAGIC.match(lines[n]).groups()))
+        start = n + 1
+    return split
+
+
+def magic(name: str, argument: str, namespace: dict) -> "dict[str, str]":
+    """Runs a magic and returns what is to be shown, from MIME type to data."""
+    run = _MAGICS.get(name)
+    if run is None:
+        raise UnknownMagic("unknown magic command '%s'" % name)
+    if not argument:
+        raise ValueError("%%%s needs an argument" % name)
+    return run(eval(compile(argument, "<stdin>", "eval"), namespace))
+
+
+def _matplot(value) -> "dict[str, str]":
+    """A figure, or the current one of pyplot."""
+    figure = value.gcf() if hasattr(value, "gcf") else value
+    if not hasattr(figure, "savefig"):
+        raise TypeError("%%matplot shows pyplot or a figure, not %s" % type(value).__name__)
+    return {"text/plain": "", "image/png": display.png(figure)}
+
+
+def _plotly(value) -> "dict[str, str]":
+    """A figure of plotly, with all that a notebook needs to show it."""
+    if not hasattr(value, "to_html"):
+        raise TypeError("%%plotly shows a figure of plotly, not %s" % type(value).__name__)
+    return {"text/plain": "", "text/html": value.to_html(include_plotlyjs=True, full_html=False)}
+
+
+def _json(value) -> "dict[str, str]":
+    text = json.dumps(value, default=str)
+    return {"text/plain": text, "application/json": text}
+
+
+def _table(value) -> "dict[str, str]":
+    headers, data = _columns(value)
+    text = json.dumps({"headers": headers, "data": data}, default=str)
+    return {"text/plain": text, "application/vnd.livy.table.v1+json": text}
+
+
+def _columns(value) -> "tuple[list[dict[str, str]], list[list]]":
+    """Headers and rows of a data frame of Spark or pandas, or of a list of dictionaries, rows or lists."""
+    if hasattr(value, "schema") and hasattr(value, "limit"):
+        rows = [row.asDict() for row in value.limit(ROWS).collect()]
+    elif hasattr(value, "to_dict") and hasattr(value, "columns"):
+        rows = value.to_dict(orient="records")
+    elif isinstance(value, (list, tuple)):
+        rows = list(value)
+    else:
+        rows = [value]
+    headers: "dict[str, str]" = {}
+    named = []
+    for row in rows:
+        if hasattr(row, "asDict"):
+            row = row.asDict()
+        if not isinstance(row, dict):
+            row = {str(n): cell for n, cell in enumerate(row if isinstance(row, (list, tuple)) else [row])}
+        named.append({str(k): v for k, v in row.items()})
+        for key, cell in named[-1].items():
+            kind = _kind(cell)
+            if headers.setdefault(key, kind) == "NULL_TYPE":
+                headers[key] = kind
+    return [{"name": k, "type": t} for k, t in headers.items()], [[row.get(k) for k in headers] for row in named]
+
+
+def _kind(cell) -> str:
+    if cell is None:
+        return "NULL_TYPE"
+    for kind, name in ((bool, "BOOLEAN_TYPE"), (int, "BIGINT_TYPE"), (float, "DOUBLE_TYPE"), (str, "STRING_TYPE"), (list, "ARRAY_TYPE"), (dict, "MAP_TYPE")):
+        if isinstance(cell, kind):
+            return name
+    return type(cell).__name__.upper() + "_TYPE"
+
+
+_MAGICS = {"matplot": _matplot, "plotly": _plotly, "json": _json, "table": _table}
