@@ -35,13 +35,6 @@ func TestParse(t *testing.T) {
 				"spark.jars": "s3://b/0.jar,s3://b/1.jar,s3://b/2.jar", "spark.submit.pyFiles": "s3://b/m.py,s3://b/p.zip", "spark.driver.userClassPathFirst": "true",
 			}},
 		},
-		"a wheel in the wrong place": {
-			map[string]string{"--extra-py-files": "s3://b/a-1-py3-none-any.whl"},
-			Effect{
-				Properties: map[string]string{"spark.submit.pyFiles": "s3://b/a-1-py3-none-any.whl"},
-				Notes:      []string{"--extra-py-files: modules of s3://b/a-1-py3-none-any.whl cannot be imported, because it is a wheel; name it in --additional-python-modules."},
-			},
-		},
 		"jars not first": {map[string]string{"--user-jars-first": "false"}, Effect{}},
 		"formats": {
 			map[string]string{"--datalake-formats": "iceberg, Delta,hudi,iceberg"},

@@ -13,11 +13,6 @@ import (
 func (p *parser) libraries() error {
 	p.extend("spark.submit.pyFiles", list(p.given["--extra-py-files"]))
 	p.extend("spark.jars", list(p.given["--extra-jars"]))
-	for _, f := range list(p.given["--extra-py-files"]) {
-		if strings.HasSuffix(f, ".whl") {
-			p.note("--extra-py-files: modules of " + f + " cannot be imported, because it is a wheel; name it in --additional-python-modules.")
-		}
-	}
 	p.out.Files = list(p.given["--extra-files"])
 	first, err := p.on("--user-jars-first")
 	if first {

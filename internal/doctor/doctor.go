@@ -113,9 +113,6 @@ func runtime(o Options) Check {
 		c.Detail = firstLine(err.Error())
 	case r.Archive == "":
 		c.Result, c.Detail = Warning, fmt.Sprintf("Spark %s in %s, but %s: sessions start slower", r.SparkVersion, r.Dir, r.Note)
-	case len(r.Lacks()) > 0:
-		c.Result, c.Detail = Warning, fmt.Sprintf("Spark %s in %s, but without the jars of %s: sessions that ask for them do not start",
-			r.SparkVersion, r.Dir, strings.Join(r.Lacks(), ", "))
 	default:
 		return Check{Name: c.Name, Result: OK, Detail: fmt.Sprintf("Spark %s, version %s, start-up archive trained, in %s", r.SparkVersion, r.Version, r.Dir)}
 	}

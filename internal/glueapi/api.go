@@ -10,6 +10,7 @@ import (
 	"glaux/internal/awsapi"
 	"glaux/internal/ident"
 	"glaux/internal/session"
+	"glaux/internal/statement"
 )
 
 // API is what the operations stand on. All fields are required.
@@ -17,6 +18,7 @@ type API struct {
 	Home       ident.Home
 	Pages      *ident.Pages // pagination tokens of every list
 	Sessions   *session.Manager
+	Statements *statement.Manager
 	Endpoints  Endpoints
 	Dashboards Dashboards
 	SystemLogs SystemLogs
@@ -28,6 +30,7 @@ func (a *API) Operations() ([]awsapi.Operation, error) {
 	all := make(map[string]awsapi.Handler)
 	for _, part := range []map[string]awsapi.Handler{
 		a.sessionHandlers(),
+		a.statementHandlers(),
 		a.endpointHandlers(),
 		a.tagHandlers(),
 	} {

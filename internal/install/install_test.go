@@ -136,14 +136,6 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-func TestLacksTellsWhichFormatsAreNotThere(t *testing.T) {
-	_, r := fakeRuntime(t)
-	r.Formats = map[string][]string{"iceberg": {r.ClassPath[0]}, "hudi": {r.ClassPath[0], r.ClassPath[0] + ".gone"}}
-	if got := strings.Join(r.Lacks(), " "); got != "delta hudi" {
-		t.Errorf("Lacks = %q", got)
-	}
-}
-
 func TestLoadSetsAsideAStaleArchive(t *testing.T) {
 	dir, r := fakeRuntime(t)
 	later := time.Now().Add(time.Hour)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,25 +80,6 @@ func Load(dir string) (Runtime, error) {
 		r.Archive, r.Note = "", "the start-up archive was made for other jars or another Java"
 	}
 	return r, nil
-}
-
-// Lacks returns the table formats of this build whose jars are not all there:
-// sessions that ask for one do not start.
-func (r Runtime) Lacks() []string {
-	p, err := readPins()
-	if err != nil {
-		return nil // there is nothing to tell by, and an installation says so
-	}
-	var out []string
-	for _, format := range slices.Sorted(maps.Keys(p.Formats)) {
-		if len(r.Formats[format]) == 0 || slices.ContainsFunc(r.Formats[format], func(path string) bool {
-			_, err := os.Stat(path)
-			return err != nil
-		}) {
-			out = append(out, format)
-		}
-	}
-	return out
 }
 
 func manifestPath(dir string) string { return filepath.Join(dir, "runtime.json") }

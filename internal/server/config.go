@@ -93,6 +93,8 @@ type Config struct {
 	Retention time.Duration `help:"How long ended sessions stay listed." default:"1080h" yaml:"retention"`
 	// MaxOutput is how many bytes of each output stream of a calculation are kept.
 	MaxOutput int64 `help:"Bytes kept of each output stream of a calculation." default:"268435456" yaml:"max-output"`
+	// Statements bounds the statements of Glue sessions.
+	Statements Statements `embed:"" prefix:"statement-" yaml:"statement"`
 	// SessionUIDs is the first of 65,537 user ids; as root, every session runs
 	// as one of its own, and what shows the UIs of ended ones as the last. An
 	// ordinary user's sessions run as that user.
@@ -270,6 +272,7 @@ func (c *Config) Complete(getenv func(string) string) error {
 	}
 	c.Glue.fill()
 	c.UI.fill()
+	c.Statements.fill()
 	c.History.fill()
 	if c.Bucket == "" {
 		c.Bucket = "glaux-" + c.Account
@@ -346,6 +349,7 @@ func (c *Config) Check() error {
 	within("logs-retention-days", int64(c.Logs.RetentionDays), 1, 3653)
 	within("logs-max-bytes", c.Logs.MaxBytes, 64<<20, 1<<50)
 	within("logs-max-driver", c.Logs.MaxDriver, 1<<20, 1<<40)
+	c.Statements.check(within)
 	within("max-output", c.MaxOutput, 1<<10, 1<<40)
 	within("session-uids", int64(c.SessionUIDs), 1000, 1<<31-65537)
 	lasts := func(name string, value, low, high time.Duration) {

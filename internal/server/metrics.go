@@ -80,7 +80,7 @@ type census struct {
 	logs     *logs.Store
 	log      *slog.Logger
 
-	bySession, byCalc                          *prometheus.Desc
+	bySession, byCalc, statements              *prometheus.Desc
 	logDisk, logGroups, logEvents, logsDropped *prometheus.Desc
 }
 
@@ -91,6 +91,7 @@ func newCensus(ctx context.Context, p *parts) *census {
 			"Sessions that are kept, by state, and by cause once they have ended.", []string{"state", "cause"}, nil),
 		byCalc: prometheus.NewDesc("glaux_calculations_live",
 			"Calculations that are not over, by state.", []string{"state"}, nil),
+		statements:  prometheus.NewDesc("glaux_statements_live", "Statements of Glue sessions that wait or run.", nil, nil),
 		logDisk:     prometheus.NewDesc("glaux_logs_bytes", "Bytes that the log groups take on the disk.", nil, nil),
 		logGroups:   prometheus.NewDesc("glaux_log_groups", "Log groups that exist.", nil, nil),
 		logEvents:   prometheus.NewDesc("glaux_log_events_total", "Log events that were appended.", nil, nil),
@@ -100,7 +101,7 @@ func newCensus(ctx context.Context, p *parts) *census {
 
 // Describe tells what Collect sends.
 func (c *census) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.bySession, c.byCalc, c.logDisk, c.logGroups, c.logEvents, c.logsDropped} {
+	for _, d := range []*prometheus.Desc{c.bySession, c.byCalc, c.statements, c.logDisk, c.logGroups, c.logEvents, c.logsDropped} {
 		to <- d
 	}
 }
@@ -118,13 +119,15 @@ func (c *census) Collect(to chan<- prometheus.Metric) {
 		return
 	}
 	type kind struct{ state, cause string }
-	kinds := map[kind]int{}
+	kinds, open := map[kind]int{}, 0
 	for i := range sessions {
+		open += sessions[i].Open
 		kinds[kind{string(sessions[i].State), string(sessions[i].Cause)}]++
 	}
 	for k, n := range kinds {
 		to <- prometheus.MustNewConstMetric(c.bySession, prometheus.GaugeValue, float64(n), k.state, k.cause)
 	}
+	to <- prometheus.MustNewConstMetric(c.statements, prometheus.GaugeValue, float64(open))
 	calcs, err := c.calcs.Calculations(c.ctx, calc.Query{States: []calc.State{
 		calc.Creating, calc.Created, calc.Queued, calc.Running, calc.Canceling,
 	}})

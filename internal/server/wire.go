@@ -24,6 +24,7 @@ import (
 	"glaux/internal/logs"
 	"glaux/internal/logsapi"
 	"glaux/internal/session"
+	"glaux/internal/statement"
 	"glaux/internal/store"
 	"glaux/internal/stsapi"
 	"glaux/internal/ui"
@@ -44,6 +45,7 @@ type parts struct {
 	workgroups *workgroup.Manager
 	sessions   *session.Manager
 	calcs      *calc.Manager
+	statements *statement.Manager
 	delivery   *delivery.Manager
 	connect    *connect.Server // nil: Spark Connect is not served
 	own        http.Handler    // credentials of sessions
@@ -139,17 +141,18 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	if err := os.MkdirAll(spill, 0o700); err != nil {
 		return fmt.Errorf("cannot make %s: %w", spill, err)
 	}
-	p.calcs, err = calc.New(calc.Config{
-		Home: p.home, Store: p.db, Sessions: p.sessions, Access: p.authority, Log: s.log,
-		Objects: results{client: p.storage.client, authority: p.authority, spill: spill},
-	})
+	keep := results{client: p.storage.client, authority: p.authority, spill: spill}
+	p.calcs, err = calc.New(calc.Config{Home: p.home, Store: p.db, Sessions: p.sessions, Access: p.authority, Log: s.log, Objects: keep})
 	if err != nil {
+		return err
+	}
+	if err := p.wireStatements(keep); err != nil {
 		return err
 	}
 	if err := p.wireDelivery(); err != nil {
 		return err
 	}
-	p.sessions.Attach(p.calcs, p.delivery)
+	p.sessions.Attach(p.calcs, p.statements, p.delivery)
 	p.workgroups.EndSessionsWith(p.sessions)
 	p.own = p.authority.CredentialsHandler(executors{p.sessions}, s.log)
 	return nil
@@ -186,7 +189,7 @@ func (p *parts) wireAPI() error {
 		return fmt.Errorf("cannot serve Athena: %w", err)
 	}
 	glueRows, err := (&glueapi.API{
-		Home: p.home, Pages: p.pages(), Sessions: p.sessions, Endpoints: endpoints{p}, Dashboards: p.dashboards, SystemLogs: p.systemLogs(),
+		Home: p.home, Pages: p.pages(), Sessions: p.sessions, Statements: p.statements, Endpoints: endpoints{p}, Dashboards: p.dashboards, SystemLogs: p.systemLogs(),
 	}).Operations()
 	if err != nil {
 		return fmt.Errorf("cannot serve Glue: %w", err)
@@ -242,6 +245,7 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return p.logs.Run(ctx) })
 	group.Go(func() error { return p.sessions.Run(ctx) })
 	group.Go(func() error { return p.calcs.Run(ctx) })
+	group.Go(func() error { return p.statements.Run(ctx) })
 	group.Go(func() error { return p.delivery.Run(ctx) })
 	group.Go(func() error { return p.history.Run(ctx) })
 }

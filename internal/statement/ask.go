@@ -61,8 +61,8 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, sessionID, code 
 	}
 	st := Statement{Session: s.Key, Code: code, State: Waiting, Submitted: time.Now().UTC()}
 	st, err = m.cfg.Store.CreateStatement(ctx, st, func(s *session.Session) (int, error) {
-		if state := glueState(s); state != "READY" {
-			return 0, fault.Invalidf("Session is not ready, session_id=%s, status=%s", s.ID, state).About(s.ID)
+		if !s.GlueReady() {
+			return 0, fault.Invalidf("Session is not ready, session_id=%s, status=%s", s.ID, s.GlueState()).About(s.ID)
 		}
 		if s.Open >= m.cfg.MaxQueue {
 			return 0, fault.New(fault.TooMany, "The session has %d statements that wait or run, which is the limit. Run this one once some of them have ended.", s.Open).About(s.ID)
@@ -162,24 +162,4 @@ func (m *Manager) Cancel(ctx context.Context, who access.Caller, sessionID strin
 		m.interrupt(s.Key, id)
 	}
 	return nil
-}
-
-func glueState(s *session.Session) string {
-	switch s.State {
-	case session.Queued, session.Launching, session.Started:
-		return "PROVISIONING"
-	case session.Idle, session.Busy, session.Degraded:
-		return "READY"
-	case session.Stopping:
-		return "STOPPING"
-	case session.Ended:
-	}
-	switch s.Cause {
-	case session.Expired, session.Lifetime:
-		return "TIMEOUT"
-	case session.Crashed, session.FailedStart, session.Lost:
-		return "FAILED"
-	case session.Asked:
-	}
-	return "STOPPED"
 }

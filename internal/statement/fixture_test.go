@@ -16,7 +16,6 @@ import (
 	"glaux/internal/cell"
 	"glaux/internal/engine"
 	"glaux/internal/engine/enginetest"
-	"glaux/internal/fault"
 	"glaux/internal/ident"
 	"glaux/internal/session"
 	"glaux/internal/statement"
@@ -61,17 +60,6 @@ var (
 	home = ident.Home{Partition: "aws", Region: "us-east-1", Account: "000000000000"}
 	root = access.Caller{Account: home.Account, UserID: home.Account, ARN: "arn:aws:iam::000000000000:root"}
 )
-
-// sessions finds sessions of the fixture as if they were Glue's.
-type sessions struct{ *session.Manager }
-
-func (s sessions) FindGlue(ctx context.Context, who access.Caller, action, id string) (session.Session, error) {
-	found, err := s.Find(ctx, who, action, id)
-	if fault.Of(err) == fault.Invalid {
-		err = fault.New(fault.NotFound, "Session %s not found.", id)
-	}
-	return found, err
-}
 
 // world is what outlives a server: store, machine, object store.
 type world struct {
@@ -144,16 +132,6 @@ func newWorld(t *testing.T) *world {
 		}
 		return w.fail(method)
 	}
-	err := w.store.CreateWorkgroup(t.Context(), workgroup.Workgroup{
-		Account: home.Account, Name: "spark", State: workgroup.Enabled, Created: time.Now(),
-		Config: workgroup.Config{
-			SelectedEngine: workgroup.EnginePySpark, ExecutionRole: home.Role("Default"),
-			Result: &workgroup.ResultConfig{OutputLocation: "s3://results/spark"},
-		},
-	}, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return w
 }
 
@@ -169,6 +147,7 @@ type server struct {
 	*world
 	sessions   *session.Manager
 	statements *statement.Manager
+	made       int // sessions
 	stop       func()
 }
 
@@ -181,13 +160,14 @@ func (w *world) serve(t *testing.T, edit ...func(*statement.Config)) *server {
 	}
 	all, err := session.New(session.Config{
 		Home: home, Store: w.store, Access: yes{}, Launcher: w, Log: w.log, Epoch: epoch,
-		Workgroups: workgroup.New(w.store, yes{}, home, ident.NewPages([]byte("0123456789abcdef"))),
-		AgentToken: func(k session.Key) string { return "token of " + string(k) },
+		Workgroups:     workgroup.New(w.store, yes{}, home, ident.NewPages([]byte("0123456789abcdef"))),
+		ResultLocation: "s3://results",
+		AgentToken:     func(k session.Key) string { return "token of " + string(k) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := statement.Config{Home: home, Store: w.store, Sessions: sessions{all}, Objects: w.objects, Log: w.log, MaxResult: 1000}
+	cfg := statement.Config{Home: home, Store: w.store, Sessions: all, Objects: w.objects, Log: w.log, MaxResult: 1000}
 	for _, e := range edit {
 		e(&cfg)
 	}
@@ -208,7 +188,8 @@ func (w *world) serve(t *testing.T, edit ...func(*statement.Config)) *server {
 // ready starts a session and waits until it can run code.
 func (s *server) ready(t *testing.T) session.Session {
 	t.Helper()
-	made, err := s.sessions.Start(t.Context(), root, session.Request{Workgroup: "spark"})
+	made, err := s.sessions.StartGlue(t.Context(), root, session.GlueRequest{ID: fmt.Sprint("session/", s.made), Role: home.Role("r"), Command: "glueetl", IdleTimeout: minutes(20)})
+	s.made++
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +212,7 @@ func (s *server) start(t *testing.T, sessionID, code string) int {
 
 func (s *server) wantSession(t *testing.T, id string, state session.State) session.Session {
 	t.Helper()
-	got, err := s.sessions.Get(t.Context(), root, id)
+	got, err := s.sessions.GetGlue(t.Context(), root, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,3 +290,5 @@ func (w *world) remove(k session.Key) {
 		}
 	}
 }
+
+func minutes(n int32) *int32 { return &n }

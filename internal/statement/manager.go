@@ -33,10 +33,6 @@ type Config struct {
 	Objects  Objects
 	Log      *slog.Logger
 
-	// ResultLocation is where results go that are too large for an answer,
-	// where the session names no place: an s3:// location without trailing
-	// slash. Empty: they are cut and not kept.
-	ResultLocation string
 	// MaxResult is how many bytes of a statement's text, and of its result of
 	// another MIME type, are part of an answer. Default 16 MiB.
 	MaxResult int

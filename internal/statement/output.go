@@ -39,7 +39,7 @@ func (m *Manager) output(ctx context.Context, r engine.Runner, s session.Session
 	case engine.Failed, engine.Cancelled:
 		if e := res.Error; e != nil {
 			out.ErrorName, out.ErrorValue = e.Name, e.Value
-			for _, line := range e.Traceback {
+			for _, line := range e.Traceback { // with their ends, as Livy has them, which Glue runs
 				out.Traceback = append(out.Traceback, line+"\n")
 			}
 		}
@@ -175,20 +175,17 @@ func (c *composer) object(name, contentType string, size int64) cell.Object {
 		ContentType: contentType, Size: size, Encryption: c.s.Encryption, KMSKey: c.s.KMSKey,
 		Session: c.s.Key, Role: access.Executor{SessionID: c.s.ID, Workgroup: c.s.Workgroup, RoleARN: c.s.ExecutionRole},
 	}
-	if dir := c.m.place(c.s); dir != "" {
+	if dir := place(&c.s); dir != "" {
 		o.URI = dir + "/" + string(c.res.ID) + "/" + name
 	}
 	return o
 }
 
 // place is where a session's large results go; empty: nowhere.
-func (m *Manager) place(s session.Session) string {
+func place(s *session.Session) string {
 	dir := s.WorkingDir
 	if s.Glue != nil && s.Glue.Arguments["--TempDir"] != "" {
 		dir = strings.TrimRight(s.Glue.Arguments["--TempDir"], "/") + "/" + string(s.Key)
-	}
-	if dir == "" && m.cfg.ResultLocation != "" {
-		dir = m.cfg.ResultLocation + "/" + string(s.Key)
 	}
 	return dir
 }
@@ -198,7 +195,7 @@ func (m *Manager) place(s session.Session) string {
 // that of ctx.
 func (c *composer) put(ctx context.Context, giveUp time.Time, o cell.Object, write func(io.Writer) error) (string, error) {
 	if o.URI == "" {
-		return "the rest was not kept: the session has no --TempDir", nil
+		return "the rest was not kept: the session has no place for it", nil
 	}
 	for {
 		err := c.serveObject(ctx, o, write)

@@ -279,7 +279,7 @@ func TestStopOfASessionEndsItsStatements(t *testing.T) {
 		s.start(t, made.ID, "out half\nforever")
 		s.start(t, made.ID, "out never")
 		synctest.Wait()
-		if _, err := s.sessions.Terminate(t.Context(), root, made.ID); err != nil {
+		if _, err := s.sessions.StopGlue(t.Context(), root, made.ID); err != nil {
 			t.Fatal(err)
 		}
 		_, err := s.statements.Start(t.Context(), root, made.ID, "1")
@@ -390,5 +390,27 @@ func TestDegradedSessionTakesStatements(t *testing.T) {
 		sleep(10 * time.Second)
 		s.want(t, made.ID, 1, statement.Available)
 		s.wantSession(t, made.ID, session.Idle)
+	})
+}
+
+func TestSparkConnectSessionsRunNoStatements(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		made, err := s.sessions.StartGlue(t.Context(), root, session.GlueRequest{ID: "connect", Role: home.Role("r"), Command: "glueetl", Kind: session.SparkConnect})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		_, runErr := s.statements.Start(t.Context(), root, made.ID, "1")
+		_, getErr := s.statements.Get(t.Context(), root, made.ID, 0)
+		_, _, listErr := s.statements.List(t.Context(), root, made.ID, 0, 10, 1<<20)
+		for operation, err := range map[string]error{
+			"RunStatement": runErr, "GetStatement": getErr, "ListStatements": listErr, "CancelStatement": s.statements.Cancel(t.Context(), root, made.ID, 0),
+		} {
+			wantMessage(t, err, operation+" is not supported for sessions of type SPARK_CONNECT.")
+			if f, _ := errors.AsType[*fault.Error](err); f.Code != "OperationNotSupportedException" {
+				t.Errorf("code %q", f.Code)
+			}
+		}
 	})
 }
