@@ -42,7 +42,7 @@ func main() {
 	flag.StringVar(&o.moto, "moto", "", "moto_server to compare request rates with")
 	flag.IntVar(&o.runs, "runs", 5, "repetitions of starts")
 	flag.DurationVar(&o.load, "load", 5*time.Second, "duration of each load row")
-	flag.StringVar(&o.only, "only", "", "measure only this group: start, session, calculation, requests, logs, connect")
+	flag.StringVar(&o.only, "only", "", "measure only this group: start, session, calculation, statement, requests, logs, connect")
 	flag.Parse()
 	installed, err := install.Load(o.runtime)
 	if err != nil {
@@ -65,6 +65,7 @@ func run(ctx context.Context, o options, w io.Writer) error {
 		{"start", measureStart},
 		{"session", fresh(measureSession)},
 		{"calculation", fresh(measureCalculation)},
+		{"statement", fresh(measureStatement)},
 		{"requests", fresh(measureRequests)},
 		{"logs", fresh(measureLogs)},
 		{"connect", fresh(measureConnect, "--dpu-heap", "6144", "--dpu-memory", "8192")}, // a driver holds the results that its client has not read yet

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/athena"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
@@ -127,6 +130,34 @@ func (s *server) athena() *athena.Client {
 		Region: "us-east-1", BaseEndpoint: aws.String(s.url), Retryer: aws.NopRetryer{}, HTTPClient: &http.Client{},
 		Credentials: credentials.StaticCredentialsProvider{Value: s.cred},
 	})
+}
+
+// glue returns an SDK client of the server that does not retry.
+func (s *server) glue() *glue.Client {
+	return glue.New(glue.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(s.url), Retryer: aws.NopRetryer{}, HTTPClient: whole{&http.Client{}},
+		Credentials: credentials.StaticCredentialsProvider{Value: s.cred},
+	})
+}
+
+// whole is an HTTP client whose answers are read before they are returned. The
+// SDK closes the body of a request once it has the head of the answer, and now
+// and then that is before the connection has noted that all of it was sent: it
+// is closed then, and with it what is left of an answer of several reads.
+type whole struct{ *http.Client }
+
+// Do implements aws.HTTPClient.
+func (c whole) Do(r *http.Request) (*http.Response, error) {
+	resp, err := c.Client.Do(r)
+	if err != nil {
+		return resp, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
 }
 
 // s3 returns an SDK client of the server's object store.
