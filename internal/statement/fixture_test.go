@@ -47,6 +47,9 @@ func (o *objects) Put(_ context.Context, in cell.Object) error {
 	if o.why != "" {
 		return &cell.RefusedError{Why: o.why, Err: errors.New("no such bucket")}
 	}
+	if want := (access.Executor{SessionID: in.Role.SessionID, Glue: true, RoleARN: home.Role("r")}); in.Role != want || in.Session == "" {
+		return fmt.Errorf("written for session %s as %+v", in.Session, in.Role)
+	}
 	o.all[in.URI] = string(b)
 	return nil
 }

@@ -173,7 +173,7 @@ func (c *composer) cut(ctx context.Context, giveUp time.Time) error {
 func (c *composer) object(name, contentType string, size int64) cell.Object {
 	o := cell.Object{
 		ContentType: contentType, Size: size, Encryption: c.s.Encryption, KMSKey: c.s.KMSKey,
-		Session: c.s.Key, Role: access.Executor{SessionID: c.s.ID, Workgroup: c.s.Workgroup, RoleARN: c.s.ExecutionRole},
+		Session: c.s.Key, Role: access.Executor{SessionID: c.s.ID, Glue: true, RoleARN: c.s.ExecutionRole},
 	}
 	if dir := place(&c.s); dir != "" {
 		o.URI = dir + "/" + string(c.res.ID) + "/" + name

@@ -94,7 +94,7 @@ def test_the_first_statement(livy):
 
 
 def test_order_of_the_text(livy):
-    assert livy.text("import sys\nprint('out')\nprint('err', file=sys.stderr)\nprint('more', end='')\n{'a': 1}") == "out\nmore\n{'a': 1}\nerr"
+    assert livy.text("import sys\nprint('out')\nprint('err', file=sys.stderr)\nprint('more')\n{'a': 1}") == "out\nmore\n{'a': 1}\nerr"
     assert livy.text("'text'") == "'text'"
     assert livy.text("x = 5") == ""
     assert livy.text("print('line')\nNone") == "line"
@@ -107,7 +107,7 @@ def test_code_that_raises(livy):
     assert (o["Status"], o["ErrorName"], o["ErrorValue"]) == ("error", "ZeroDivisionError", "division by zero")
     assert o["Traceback"][0] == "Traceback (most recent call last):\n" and o["Traceback"][-1] == "ZeroDivisionError: division by zero\n"
     assert any("in f" in line for line in o["Traceback"])
-    assert o["Data"]["TextPlain"].startswith("before\n")
+    assert o["Data"]["TextPlain"] == "before"
     o = livy.run("x = (")
     assert (o["Status"], o["ErrorName"]) == ("error", "SyntaxError") and o["Traceback"]
     o = livy.run("import sys; sys.exit(3)")
