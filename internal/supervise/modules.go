@@ -42,7 +42,7 @@ func (s *Supervisor) prepare(ctx context.Context) bool {
 	}
 	s.saveState() // from now on we are found
 	began := time.Now()
-	entry, err := s.modules(ctx, m)
+	entry, built, err := s.modules(ctx, m)
 	switch {
 	case errors.Is(err, errEnding):
 		return false
@@ -50,6 +50,9 @@ func (s *Supervisor) prepare(ctx context.Context) bool {
 		s.log.Error("cannot install the session's Python packages", "error", err)
 		s.end(shim.Exit{Code: 1, Process: "pip", Cause: err.Error()}, 0)
 		return false
+	}
+	if built { // not before ours is held
+		s.wg.Go(func() { sweepModules(m.Cache, time.Now()) })
 	}
 	s.log.Info("the session's Python packages are there", "in", entry, "after", time.Since(began).Round(time.Millisecond))
 	s.spec.ReadOnly = append(s.spec.ReadOnly, entry)
@@ -59,41 +62,40 @@ func (s *Supervisor) prepare(ctx context.Context) bool {
 }
 
 // modules returns the directory of the packages, which no other process
-// changes or removes while s.entry is open.
-func (s *Supervisor) modules(ctx context.Context, m *shim.Modules) (string, error) {
+// changes or removes while s.entry is open, and whether they were installed now.
+func (s *Supervisor) modules(ctx context.Context, m *shim.Modules) (entry string, built bool, err error) {
 	if err := os.MkdirAll(m.Cache, 0o711); err != nil {
-		return "", fmt.Errorf("cannot make the directory of Python packages: %w", err)
+		return "", false, fmt.Errorf("cannot make the directory of Python packages: %w", err)
 	}
 	tags, err := s.identify(ctx, m)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	key, err := modulesKey(m, tags, time.Now())
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	entry := filepath.Join(m.Cache, key)
+	entry = filepath.Join(m.Cache, key)
 	for {
 		if s.entry, err = s.hold(ctx, entry, syscall.LOCK_SH); err != nil {
-			return "", err
+			return "", false, err
 		}
 		if _, err := os.Lstat(entry); err == nil {
 			now := time.Now()
 			_ = os.Chtimes(entry+lockSuffix, now, now) // when it was last used
-			return entry, nil
+			return entry, built, nil
 		}
 		s.entry.Close()
 		alone, err := s.hold(ctx, entry, syscall.LOCK_EX)
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
 		if _, err := os.Lstat(entry); errors.Is(err, fs.ErrNotExist) {
-			err = s.install(ctx, m, tags, entry)
-			if err != nil {
+			if err := s.install(ctx, m, tags, entry); err != nil {
 				alone.Close()
-				return "", err
+				return "", false, err
 			}
-			s.wg.Go(func() { sweepModules(m.Cache, time.Now()) })
+			built = true
 		}
 		alone.Close()
 	}

@@ -84,8 +84,13 @@ final class Dependencies {
         try {
             Files.copy(file, Path.of(System.getProperty("user.dir")).resolve(file.getFileName()), StandardCopyOption.REPLACE_EXISTING);
         } catch (IOException failed) {
-            throw new StartFailure(WORK_FILES + " names " + file.getFileName() + ", which cannot be copied into the work directory: " + StartFailure.text(failed), failed);
+            throw new StartFailure(called(WORK_FILES) + " names " + file.getFileName() + ", which cannot be copied into the work directory: " + StartFailure.text(failed), failed);
         }
+    }
+
+    /** What the session's people call a property. */
+    private static String called(String property) {
+        return property.equals(WORK_FILES) ? "--extra-files" : property;
     }
 
     private List<String> items(String property) {
@@ -120,13 +125,13 @@ final class Dependencies {
                 Path path = localPath(item);
                 if (Files.exists(path)) {
                     if (!Files.isReadable(path)) {
-                        throw new StartFailure(property + " names " + item + ", which cannot be read", null);
+                        throw new StartFailure(called(property) + " names " + item + ", which cannot be read", null);
                     }
                     local.add(path.toAbsolutePath().toString());
                     continue;
                 }
                 if (!item.contains("*") && !item.contains("?") && !item.contains("[")) {
-                    throw new StartFailure(property + " names " + item + ", which does not exist", null);
+                    throw new StartFailure(called(property) + " names " + item + ", which does not exist", null);
                 }
             }
             try {
@@ -135,14 +140,14 @@ final class Dependencies {
                     String file = DependencyUtils$.MODULE$.downloadFile(one, downloads(), conf, hadoop());
                     Path path = localPath(file);
                     if (!Files.exists(path)) {
-                        throw new StartFailure(property + " names " + item + ", which does not exist", null);
+                        throw new StartFailure(called(property) + " names " + item + ", which does not exist", null);
                     }
                     local.add(path.toAbsolutePath().toString());
                 }
             } catch (StartFailure missing) {
                 throw missing;
             } catch (Exception failed) {
-                throw new StartFailure(property + " names " + item + ", which cannot be fetched: " + StartFailure.text(failed), failed);
+                throw new StartFailure(called(property) + " names " + item + ", which cannot be fetched: " + StartFailure.text(failed), failed);
             }
         }
         return local;
@@ -152,7 +157,7 @@ final class Dependencies {
         for (String item : items(property)) {
             String file = item.contains("#") ? item.substring(0, item.indexOf('#')) : item;
             if (isLocal(file) && !Files.exists(localPath(file))) {
-                throw new StartFailure(property + " names " + file + ", which does not exist", null);
+                throw new StartFailure(called(property) + " names " + file + ", which does not exist", null);
             }
         }
     }
