@@ -131,8 +131,9 @@ func writeOutput(s smithy.ShapeSerializer, o *statement.Output, id int) {
 			// A kernel that sees a type shows what follows instead of TextPlain.
 			s.WriteString(wire.mimeType, o.MimeType)
 			s.WriteString(wire.result, o.Result)
-			s.WriteString(wire.stdout, o.Text[:o.ErrorsFrom])
-			s.WriteString(wire.stderr, o.Text[o.ErrorsFrom:])
+			stdout, stderr := o.Streams()
+			s.WriteString(wire.stdout, stdout)
+			s.WriteString(wire.stderr, stderr)
 		}
 		s.CloseStruct()
 	}

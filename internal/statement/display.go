@@ -17,8 +17,8 @@ import (
 // number of gigabytes; the names of members are short.
 //
 // What ends early or is no JSON ends the list with an error that says so.
-func members(r *bufio.Reader, f func(mime string, body io.Reader) error) error {
-	for {
+func members(r *bufio.Reader, f func(line int, mime string, body io.Reader) error) error {
+	for line := 0; ; line++ {
 		c, err := token(r)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -29,7 +29,7 @@ func members(r *bufio.Reader, f func(mime string, body io.Reader) error) error {
 		if c != '{' {
 			return malformed(c)
 		}
-		if err := object(r, f); err != nil {
+		if err := object(r, func(mime string, body io.Reader) error { return f(line, mime, body) }); err != nil {
 			return whole(err)
 		}
 	}

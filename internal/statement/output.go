@@ -76,7 +76,7 @@ func (m *Manager) output(ctx context.Context, r engine.Runner, s session.Session
 	if err := c.cut(ctx, giveUp); err != nil {
 		return out, err
 	}
-	out.Text, out.ErrorsFrom = c.text()
+	c.text(&out)
 	out.MimeType, out.Result = c.rich.mime, c.rich.data
 	return out, nil
 }
@@ -112,12 +112,17 @@ func (c *composer) compose(ctx context.Context, out *head, show *rich) error {
 		return err
 	}
 	defer displays.Close()
-	err = members(bufio.NewReaderSize(displays, 64<<10), func(mime string, body io.Reader) error {
+	err = members(bufio.NewReaderSize(displays, 64<<10), func(line int, mime string, body io.Reader) error {
 		switch {
-		case mime == textPlain:
+		case show == nil && mime == textPlain:
 			return out.line(body)
+		case mime == textPlain:
+			from := out.size
+			err := out.line(body)
+			show.texts = append(show.texts, span{line, from, out.size})
+			return err
 		case show != nil:
-			return show.take(mime, body, out.most)
+			return show.take(line, mime, body, out.most)
 		}
 		return nil
 	})
@@ -227,14 +232,14 @@ func (c *composer) serveObject(ctx context.Context, o cell.Object, write func(io
 	var making sync.WaitGroup
 	making.Go(func() { to.CloseWithError(write(to)) })
 	defer making.Wait()
-	defer from.Close()
+	defer from.Close() //nolint:errcheck // it never fails
 	o.Body = from
 	return c.m.cfg.Objects.Put(ctx, o)
 }
 
-// text is the text of an answer, and where standard error begins in it: what
-// fits, without white space at its end, and then what is missing.
-func (c *composer) text() (text string, errorsFrom int) {
+// text writes the text of an answer: what fits, without white space at its end,
+// and then what is missing; and where in it there is what.
+func (c *composer) text(out *Output) {
 	b := c.head.kept[:min(c.head.solid, int64(len(c.head.kept)))]
 	for i := 0; i < utf8.UTFMax && len(b) > 0 && c.head.solid > int64(len(b)); i++ { // no half of a character at a cut
 		if r, n := utf8.DecodeLastRune(b); r != utf8.RuneError || n != 1 {
@@ -242,17 +247,24 @@ func (c *composer) text() (text string, errorsFrom int) {
 		}
 		b = b[:len(b)-1]
 	}
-	at := int(min(c.head.errorsFrom, int64(len(b))))
-	text = strings.ToValidUTF8(string(b[:at]), "\uFFFD")
-	errorsFrom = len(text)
-	text += strings.ToValidUTF8(string(b[at:]), "\uFFFD")
-	for _, mark := range c.marks {
-		if text != "" {
-			text += "\n"
-		}
-		text += "[glaux: " + mark + "]"
+	shown := c.rich.text()
+	var text strings.Builder
+	from := 0
+	upTo := func(at int64) int {
+		to := max(from, int(min(at, int64(len(b)))))
+		text.WriteString(strings.ToValidUTF8(string(b[from:to]), "\uFFFD"))
+		from = to
+		return text.Len()
 	}
-	return text, errorsFrom
+	out.ShownFrom, out.ShownTo, out.ErrorsFrom = upTo(shown.from), upTo(shown.to), upTo(c.head.errorsFrom)
+	upTo(int64(len(b)))
+	for _, mark := range c.marks {
+		if text.Len() > 0 {
+			text.WriteByte('\n')
+		}
+		text.WriteString("[glaux: " + mark + "]")
+	}
+	out.Text = text.String()
 }
 
 // head keeps the beginning of what is written to it, or passes all on.
@@ -308,11 +320,28 @@ func (h *head) line(body io.Reader) error {
 // of equals the last.
 type rich struct {
 	mime, data string
-	large      int64 // bytes of one that does not fit into an answer; zero: none
+	line       int    // of the displays, which it is from
+	texts      []span // of all lines
+	large      int64  // bytes of one that does not fit into an answer; zero: none
 	largeMime  string
 }
 
-func (v *rich) take(mime string, body io.Reader, most int) error {
+// span is where in the whole text that of a line of displays is.
+type span struct {
+	line     int
+	from, to int64
+}
+
+// text is where the text of what was chosen is.
+func (v *rich) text() span {
+	at := slices.IndexFunc(v.texts, func(s span) bool { return s.line == v.line })
+	if v.mime == "" || at < 0 {
+		return span{}
+	}
+	return v.texts[at]
+}
+
+func (v *rich) take(line int, mime string, body io.Reader, most int) error {
 	data, err := io.ReadAll(io.LimitReader(body, int64(most)+1))
 	if err != nil {
 		return err
@@ -326,7 +355,7 @@ func (v *rich) take(mime string, body io.Reader, most int) error {
 		return nil
 	}
 	if len(data) > 0 && (v.mime == "" || rank(mime) <= rank(v.mime)) {
-		v.mime, v.data = mime, strings.ToValidUTF8(string(data), "\uFFFD")
+		v.line, v.mime, v.data = line, mime, strings.ToValidUTF8(string(data), "\uFFFD")
 	}
 	return nil
 }

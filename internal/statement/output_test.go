@@ -32,6 +32,7 @@ func TestOutputIsComposed(t *testing.T) {
 		errors string // what is standard error in it
 		mime   string
 		result string
+		stdout string // beside the result
 	}{
 		"nothing":              {},
 		"value":                {script: enginetest.Script{Displays: []string{text("2")}}, text: "2"},
@@ -45,7 +46,8 @@ func TestOutputIsComposed(t *testing.T) {
 		"awkward":              {script: enginetest.Script{Stdout: awkward + "\n", Displays: []string{text(awkward)}}, text: awkward + "\n" + awkward},
 		"escapes":              {script: enginetest.Script{Displays: []string{`{"text/plain":"\u00e4\u2603\ud83d\ude00\ud83d!\/\b\f\r\n."}`}}, text: "ä☃😀\uFFFD!/\b\f\r\n."},
 		"no UTF-8":             {script: enginetest.Script{Stdout: "a\xffb", Stderr: "\xfec"}, text: "a\uFFFDb\uFFFDc", errors: "\uFFFDc"},
-		"image":                {script: enginetest.Script{Stdout: "out\n", Displays: []string{`{"image/png":"aGk=","text/plain":""}`}, Stderr: "err"}, text: "out\nerr", errors: "err", mime: "image/png", result: "aGk="},
+		"image":                {script: enginetest.Script{Stdout: "out\n", Displays: []string{`{"image/png":"aGk=","text/plain":""}`}, Stderr: "err"}, text: "out\nerr", errors: "err", mime: "image/png", result: "aGk=", stdout: "out\n"},
+		"shown once":           {script: enginetest.Script{Stdout: "out\n", Displays: []string{text("a"), `{"text/plain":"[1]","application/json":"[1]"}`, text("b")}, Stderr: "err"}, text: "out\na\n[1]\nb\nerr", errors: "err", mime: "application/json", result: "[1]", stdout: "out\na\nb\n"},
 		"image first":          {script: enginetest.Script{Displays: []string{`{"text/html":"<b>","image/png":"aGk=","application/json":{"a":[1,"}"]}}`}}, mime: "image/png", result: "aGk="},
 		"the last of equals":   {script: enginetest.Script{Displays: []string{`{"image/png":"YQ=="}`, `{"image/png":"Yg=="}`}}, mime: "image/png", result: "Yg=="},
 		"JSON":                 {script: enginetest.Script{Displays: []string{`{"application/json": {"a": [1, "}\"", null]} , "text/plain":"x"}`}}, text: "x", mime: "application/json", result: `{"a": [1, "}\"", null]}`},
@@ -67,6 +69,9 @@ func TestOutputIsComposed(t *testing.T) {
 				}
 				if got := o.Text[o.ErrorsFrom:]; got != c.errors {
 					t.Errorf("standard error is %q, want %q", got, c.errors)
+				}
+				if got, _ := o.Streams(); o.MimeType != "" && c.stdout != "" && got != c.stdout {
+					t.Errorf("standard output is %q, want %q", got, c.stdout)
 				}
 				if len(w.objects.all) != 0 {
 					t.Errorf("objects were written: %v", w.objects.all)

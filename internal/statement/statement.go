@@ -43,11 +43,18 @@ type Output struct {
 	Status     string // StatusOK or StatusError; empty: it never ran
 	Text       string // standard output, values, standard error
 	ErrorsFrom int    // where standard error begins in Text, bytes
+	ShownFrom  int    // where in Text that stands which Result is the better form of
+	ShownTo    int
 	MimeType   string // of Result, which a client can show; empty: there is none
 	Result     string // text, or base64 of what is none
 	ErrorName  string // with StatusError, as the next two
 	ErrorValue string
 	Traceback  []string // lines that end in newlines
+}
+
+// Streams are the two parts of Text, for who shows Result in its place.
+func (o *Output) Streams() (stdout, stderr string) {
+	return o.Text[:o.ShownFrom] + o.Text[o.ShownTo:o.ErrorsFrom], o.Text[o.ErrorsFrom:]
 }
 
 // The statuses of an Output, as the wire has them.

@@ -28,6 +28,8 @@ type outputDoc struct {
 	Status     string   `json:",omitempty"`
 	Text       string   `json:",omitempty"`
 	ErrorsFrom int      `json:",omitempty"`
+	ShownFrom  int      `json:",omitempty"`
+	ShownTo    int      `json:",omitempty"`
 	MimeType   string   `json:",omitempty"`
 	Result     string   `json:",omitempty"`
 	ErrorName  string   `json:",omitempty"`

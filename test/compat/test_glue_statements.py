@@ -181,6 +181,21 @@ def test_twenty_clients_of_one_session(livy):
     assert livy.text("taken") == "[" + ", ".join(all_of_them[n] for n in sorted(all_of_them)) + "]", "they ran in the order of their ids"
 
 
+def test_five_sessions_at_once(own, livy):
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        sessions = [livy, *pool.map(lambda n: Livy(own, f"one of five, {n}"), range(4))]
+
+        def work(s):
+            ids = [s.start(f"total = sum(range({n}))\nspark.range({n}).count()") for n in range(10)]
+            s.finish(ids[-1])
+            return [s.get(i)["Output"]["Data"]["TextPlain"] for i in ids], s.text("total")
+
+        for texts, total in pool.map(work, sessions):
+            assert texts == [str(n) for n in range(10)] and total == "36"
+        for s in sessions[1:]:
+            s.glue.delete_session(Id=s.id)
+
+
 def test_list_statements_has_pages(livy):
     for n in range(3):  # more than a page in bytes
         livy.run(f"#{'x' * 60000}\nprint('{n}' * {LIMIT - 10})")
@@ -254,9 +269,22 @@ def test_images_reach_clients_with_the_kernels_model(own, livy, tmp_path):
     n = livy.start("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nprint('drawn')\n%matplot plt")
     public = livy.finish(n)["Output"]
     assert public["Status"] == "ok" and set(public["Data"]) == {"TextPlain"} and public["Data"]["TextPlain"].startswith("drawn")
-    data = kernel_client(own, tmp_path).get_statement(SessionId=livy.id, Id=n)["Statement"]["Output"]["Data"]
+    kernel = kernel_client(own, tmp_path)
+    data = kernel.get_statement(SessionId=livy.id, Id=n)["Statement"]["Output"]["Data"]
     assert data["MimeType"] == "image/png" and base64.b64decode(data["Result"]).startswith(b"\x89PNG")
     assert data["StdOut"].startswith("drawn") and "StdErr" in data
+
+    def shown(code):
+        n = livy.start(code)
+        livy.finish(n)
+        return kernel.get_statement(SessionId=livy.id, Id=n)["Statement"]["Output"]["Data"]
+
+    data = shown("print('first')\nx = {'a': [1]}\n%json x")
+    assert (data["MimeType"], json.loads(data["Result"]), data["StdOut"]) == ("application/json", {"a": [1]}, "first\n")
+    assert data["TextPlain"] == 'first\n{"a": [1]}'
+    data = shown("%table [{'n': 1, 's': '<x>'}]")
+    assert data["MimeType"] == "text/html" and "<td>&lt;x&gt;</td>" in data["Result"] and not data["StdOut"]
+    assert json.loads(data["TextPlain"])["data"] == [[1, "<x>"]]
 
 
 def test_kill_9_of_the_server_under_a_queue(own, livy):

@@ -4,6 +4,7 @@ A line that starts with % is a magic, where the cell is no Python with it: the l
 """
 
 import ast
+import html
 import json
 import re
 
@@ -75,7 +76,15 @@ def _json(value) -> "dict[str, str]":
 def _table(value) -> "dict[str, str]":
     headers, data = _columns(value)
     text = json.dumps({"headers": headers, "data": data}, default=str)
-    return {"text/plain": text, "application/vnd.livy.table.v1+json": text}
+    return {"text/plain": text, "text/html": _html(headers, data), "application/vnd.livy.table.v1+json": text}
+
+
+def _html(headers: "list[dict[str, str]]", data: "list[list]") -> str:
+    """The table for notebooks, which know no type of Livy's."""
+    def row(tag: str, cells: list) -> str:
+        return "<tr>%s</tr>" % "".join("<%s>%s</%s>" % (tag, html.escape("" if cell is None else str(cell)), tag) for cell in cells)
+
+    return "<table><thead>%s</thead><tbody>%s</tbody></table>" % (row("th", [h["name"] for h in headers]), "".join(row("td", cells) for cells in data))
 
 
 def _columns(value) -> "tuple[list[dict[str, str]], list[list]]":

@@ -86,6 +86,7 @@ def test_json_and_table(plain):
         "headers": [{"name": "n", "type": "BIGINT_TYPE"}, {"name": "s", "type": "STRING_TYPE"}],
         "data": [[1, "x"], [2, None]],
     }
+    assert "<th>s</th></tr></thead><tbody><tr><td>1</td><td>x</td></tr>" in shown[0]["text/html"]
     shown = run(plain, "df = spark.range(2)\n%table df")[1]
     assert json.loads(shown[0]["text/plain"])["data"] == [[0], [1]]
 
