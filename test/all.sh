@@ -77,7 +77,8 @@ CGO_ENABLED=$cgo tests "unit tests" "${race[@]}" "${pure[@]}"
 tests "process tests" -count=1 "${processes[@]}"
 step "fuzzing" fuzz
 if [ -d runtime/python/tests ]; then
-  python "runner" "$VENV/bin/pytest" -q runtime/python/tests
+  python "runner" "$VENV/bin/pytest" -q --ignore runtime/python/tests/glue runtime/python/tests
+  python "Glue library" "$VENV/bin/pytest" -q runtime/python/tests/glue
 fi
 step "network tools" bash test/debian.sh iproute2 # a network of their own for tests of port 443
 step "AWS CLI v2" bash test/debian.sh awscli # it alone has "logs tail"
