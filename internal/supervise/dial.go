@@ -115,6 +115,14 @@ const (
 // errNoService is returned by dial for a service that no driver has.
 var errNoService = errors.New("there is no such service")
 
+// isGone says whether the record of the driver's end is on disk. We may still
+// answer for a moment.
+func (s *Supervisor) isGone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gone
+}
+
 // answerDial connects to a service and passes the socket.
 func (s *Supervisor) answerDial(ctx context.Context, conn *net.UnixConn, q shim.Request) {
 	f, err := s.dial(ctx, q.Service)
@@ -125,6 +133,9 @@ func (s *Supervisor) answerDial(ctx context.Context, conn *net.UnixConn, q shim.
 		return
 	case errors.Is(err, errNoService):
 		_ = reply(conn, shim.Reply{Code: shim.Bad, Text: fmt.Sprintf("there is no service %q", q.Service)})
+		return
+	case err != nil && s.isGone():
+		_ = reply(conn, shim.Reply{Code: shim.Gone, Text: "the driver is gone"})
 		return
 	case err != nil:
 		_ = reply(conn, shim.Reply{Code: shim.Failed, Text: err.Error()})
