@@ -54,7 +54,7 @@ func lock(path string, how int) (*os.File, error) {
 	}
 	for {
 		err = syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
-		if err != syscall.EINTR {
+		if !errors.Is(err, syscall.EINTR) {
 			break
 		}
 	}
@@ -106,10 +106,10 @@ func admit(from, outer, entry string, uid int) error {
 				return err
 			}
 		}
-		switch d.Type() {
-		case fs.ModeSymlink:
+		switch {
+		case d.Type() == fs.ModeSymlink:
 			return nil
-		case 0, fs.ModeDir:
+		case d.Type().IsRegular(), d.IsDir():
 			return os.Chmod(path, mode)
 		}
 		return fmt.Errorf("%s is neither file nor directory", filepath.Base(path))
