@@ -108,7 +108,7 @@ func (w *world) manager(t *testing.T, change ...func(*session.Config)) *session.
 		t.Fatal(err)
 	}
 	cfg := session.Config{
-		Home: home, Store: w.store, Access: w.access, Launcher: w.machine, Log: w.log, Epoch: epoch,
+		Home: home, Store: w.store, Tags: w.store, Access: w.access, Launcher: w.machine, Log: w.log, Epoch: epoch,
 		Workgroups: workgroup.New(w.store, w.access, home, ident.NewPages([]byte("0123456789abcdef"))),
 		AgentToken: func(k session.Key) string { return "token of " + string(k) },
 	}

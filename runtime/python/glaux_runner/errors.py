@@ -5,7 +5,7 @@ import traceback
 # Bounds on what travels beside standard error, characters and lines.
 _VALUE = 16 << 10
 _LINES = 400
-_LINE = 4 << 10
+_LINE = 16 << 10
 
 _HEADER = "Traceback (most recent call last):\n"
 

@@ -69,13 +69,13 @@ def _plotly(value) -> "dict[str, str]":
 
 
 def _json(value) -> "dict[str, str]":
-    text = json.dumps(value, default=str)
+    text = _dumped(value)
     return {"text/plain": text, "application/json": text}
 
 
 def _table(value) -> "dict[str, str]":
     headers, data = _columns(value)
-    text = json.dumps({"headers": headers, "data": data}, default=str)
+    text = _dumped({"headers": headers, "data": data})
     return {"text/plain": text, "text/html": _html(headers, data), "application/vnd.livy.table.v1+json": text}
 
 
@@ -87,10 +87,21 @@ def _html(headers: "list[dict[str, str]]", data: "list[list]") -> str:
     return "<table><thead>%s</thead><tbody>%s</tbody></table>" % (row("th", [h["name"] for h in headers]), "".join(row("td", cells) for cells in data))
 
 
+def _dumped(value) -> str:
+    """JSON, in which numbers that it has not are null."""
+    try:
+        return json.dumps(value, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(json.loads(json.dumps(value, default=str), parse_constant=lambda name: None))
+
+
 def _columns(value) -> "tuple[list[dict[str, str]], list[list]]":
     """Headers and rows of a data frame of Spark or pandas, or of a list of dictionaries, rows or lists."""
     if hasattr(value, "schema") and hasattr(value, "limit"):
-        rows = [row.asDict() for row in value.limit(ROWS).collect()]
+        # By position: names may be there twice.
+        rows = value.limit(ROWS).collect()
+        kinds = [next((_kind(row[n]) for row in rows if row[n] is not None), "NULL_TYPE") for n in range(len(value.columns))]
+        return [{"name": c, "type": t} for c, t in zip(value.columns, kinds)], [list(row) for row in rows]
     elif hasattr(value, "to_dict") and hasattr(value, "columns"):
         rows = value.to_dict(orient="records")
     elif isinstance(value, (list, tuple)):

@@ -87,6 +87,8 @@ def test_json_and_table(plain):
         "data": [[1, "x"], [2, None]],
     }
     assert "<th>s</th></tr></thead><tbody><tr><td>1</td><td>x</td></tr>" in shown[0]["text/html"]
+    shown = run(plain, "df = spark.sql('select 1 as a, double(\"nan\") as a')\n%table df")[1]
+    assert json.loads(shown[0]["text/plain"]) == {"headers": [{"name": "a", "type": "BIGINT_TYPE"}, {"name": "a", "type": "DOUBLE_TYPE"}], "data": [[1, None]]}
     shown = run(plain, "df = spark.range(2)\n%table df")[1]
     assert json.loads(shown[0]["text/plain"])["data"] == [[0], [1]]
 
