@@ -242,13 +242,18 @@ func (s *Supervisor) startInstaller(c shim.Command, writes string, to ...*pump) 
 	return ch, err
 }
 
-// complaint is what pip says of a failure: the lines it marks, and the last one
-// of what it quotes of a build; else its own last ones.
+// complaint is what pip says of a failure: the lines it marks, what it lists as
+// the cause of a conflict, and the last line of what it quotes of a build; else
+// its own last ones.
 func complaint(tail []string) string {
 	var marked []string
+	conflict := false // pip lists what cannot be had together
 	for i, line := range tail {
+		conflict = strings.HasPrefix(line, "The conflict is caused by") || conflict && strings.HasPrefix(line, "  ")
 		line = strings.TrimSpace(line)
 		switch {
+		case conflict:
+			marked = append(marked, line)
 		case strings.HasPrefix(line, "ERROR:"), strings.HasPrefix(line, "error:"):
 			marked = append(marked, line)
 		case line == "[end of output]" && i > 0:
@@ -261,7 +266,7 @@ func complaint(tail []string) string {
 	if len(marked) == 0 {
 		return "pip says nothing of why"
 	}
-	return strings.Join(marked[max(0, len(marked)-5):], "\n")
+	return strings.Join(marked[max(0, len(marked)-8):], "\n")
 }
 
 // pinned is how a requirement looks that always means the same.

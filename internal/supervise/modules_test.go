@@ -49,6 +49,7 @@ func TestComplaint(t *testing.T) {
 		{"", "pip says nothing of why"},
 		{"a\nb\nc\nd", "b\nc\nd"},
 		{"Looking\nERROR: No version x\n  ERROR: None found\nhint", "ERROR: No version x\nERROR: None found"},
+		{"Collecting a\nThe conflict is caused by:\n    You want a==1\n    (constraint) a==2\nTo fix this\nERROR: Cannot install", "The conflict is caused by:\nYou want a==1\n(constraint) a==2\nERROR: Cannot install"},
 		{"error: subprocess-exited\n  ValueError: no\n  [end of output]\nnote", "error: subprocess-exited\nValueError: no"},
 	} {
 		var tail []string

@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"glaux/internal/engine"
+	"glaux/internal/shim"
+	"glaux/internal/supervise"
 )
 
 // fakePip installs nothing, and does what its one requirement says: "fail" fails;
@@ -37,7 +41,7 @@ func fakePip(args []string) int {
 	}
 	f, err := os.OpenFile(spec, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err == nil {
-		_, err = f.WriteString("x\n")
+		_, err = fmt.Fprintln(f, os.Getpid())
 	}
 	for tick := time.NewTicker(5 * time.Millisecond); err == nil; <-tick.C {
 		if _, err := os.Stat(spec + ".go"); err == nil {
@@ -51,17 +55,70 @@ func fakePip(args []string) int {
 	return 0
 }
 
-func TestModulesAreBuiltOnce(t *testing.T) {
-	w := newWorld(t)
-	shared, err := os.MkdirTemp("", "gx")
+// shared returns a path that every user can write.
+func shared(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gx")
+	if err == nil {
+		err = os.Chmod(dir, 0o777)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(shared)
-	if err := os.Chmod(shared, 0o777); err != nil {
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "built")
+}
+
+// building waits until the fake pip works on the path, and returns its pid.
+func building(t *testing.T, path string) int {
+	t.Helper()
+	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
+		if b, err := os.ReadFile(path); err == nil && bytes.HasSuffix(b, []byte("\n")) {
+			pid, err := strconv.Atoi(string(bytes.TrimSpace(b)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("nothing is built")
+		}
+	}
+}
+
+// A shim that is killed while pip works takes pip with it, and the session
+// counts as lost, not as one that never was.
+func TestKilledShimLeavesNoModules(t *testing.T) {
+	w := newWorld(t)
+	spec := testSpec()
+	built := shared(t)
+	spec.Modules = engine.Requirements{Specs: []string{built}}
+	d, err := w.launcher(t).Launch(t.Context(), spec)
+	if err != nil {
 		t.Fatal(err)
 	}
-	built := filepath.Join(shared, "built")
+	pid := building(t, built)
+	var st supervise.State
+	if err := readJSON(filepath.Join(w.data, "sessions", string(spec.Key), shim.StateFile), &st); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Shim.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := d.Wait(t.Context()); err != nil || !e.Lost {
+		t.Errorf("exit is %+v, %v, want lost", e, err)
+	}
+	if alive(pid) {
+		t.Error("pip lives on")
+	}
+	if err := d.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestModulesAreBuiltOnce(t *testing.T) {
+	w := newWorld(t)
+	built := shared(t)
 	var drivers []engine.Driver
 	for range 3 {
 		spec := testSpec()
@@ -72,14 +129,7 @@ func TestModulesAreBuiltOnce(t *testing.T) {
 		}
 		drivers = append(drivers, d)
 	}
-	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
-		if b, err := os.ReadFile(built); err == nil && len(b) > 0 {
-			break
-		}
-		if t.Context().Err() != nil {
-			t.Fatal("nothing is built")
-		}
-	}
+	building(t, built)
 	// Another server finds what is being built.
 	d, err := w.launcher(t).Adopt(t.Context(), drivers[0].Handle())
 	if err != nil {
