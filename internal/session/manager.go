@@ -210,7 +210,7 @@ func (m *Manager) recover(ctx context.Context) error {
 func (m *Manager) begin(key Key, found *engine.Handle) {
 	m.mu.Lock()
 	if e, ok := m.live[key]; ok {
-		if e.found == nil {
+		if found != nil && e.found == nil { // only recover has any, before anybody is served
 			e.found = found
 		}
 		m.mu.Unlock()
