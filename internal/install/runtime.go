@@ -135,7 +135,7 @@ func (r Runtime) Env() []string {
 func (r Runtime) Runner() []string { return []string{r.Python, "-m", "glaux_runner"} }
 
 // Modules returns the program and arguments that install the Python packages
-// of one session; a command and a JSON object go behind them.
+// of one session; a command goes behind them, and a JSON object to its input.
 func (r Runtime) Modules() []string { return []string{r.Python, "-m", "glaux_modules"} }
 
 func (r Runtime) archiveFlags() []string {

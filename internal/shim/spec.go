@@ -32,7 +32,7 @@ type Spec struct {
 // Modules are the Python packages that the shim installs before it starts the
 // session's processes, or finds installed by an earlier session.
 type Modules struct {
-	Installer []string          `json:"installer"` // program and arguments; "identify" or "install" and a JSON object go behind
+	Installer []string          `json:"installer"` // program and arguments; "identify" or "install" goes behind them, and a JSON object to its standard input
 	Specs     []string          `json:"specs"`
 	Options   []string          `json:"options,omitempty"`
 	Env       map[string]string `json:"env,omitempty"`    // of pip alone

@@ -167,7 +167,7 @@ func (s *Supervisor) installer(ctx context.Context, m *shim.Modules, command str
 		return "", err
 	}
 	c := shim.Command{
-		Path: m.Installer[0], Args: append(slices.Clone(m.Installer[1:]), command, string(text)),
+		Path: m.Installer[0], Args: append(slices.Clone(m.Installer[1:]), command),
 		Env: s.spec.Python.Env, Dir: s.spec.Python.Dir,
 	}
 	logs := s.logsOf(shim.FromPython)
@@ -175,7 +175,7 @@ func (s *Supervisor) installer(ctx context.Context, m *shim.Modules, command str
 	if command == "identify" {
 		out.log = io.Discard // an answer to us
 	}
-	child, err := s.startInstaller(c, writes, out, stderr)
+	child, err := s.startInstaller(c, text, writes, out, stderr)
 	if err != nil {
 		return "", fmt.Errorf("cannot start pip: %w", err)
 	}
@@ -191,6 +191,9 @@ func (s *Supervisor) installer(ctx context.Context, m *shim.Modules, command str
 	}
 	child.signal(syscall.SIGKILL)
 	killDescendants(3 * time.Second)
+	if s.spec.Sandboxed {
+		Sweep(s.spec.Key, s.spec.UID)
+	}
 	<-child.done
 	out.sync()
 	stderr.sync()
@@ -200,8 +203,11 @@ func (s *Supervisor) installer(ctx context.Context, m *shim.Modules, command str
 	for _, l := range logs {
 		l.Close() // the lines that have not ended
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case s.spec.Sandboxed && InUse(s.spec.UID):
+		return "", errors.New("the session's Python packages cannot be installed: what they started does not end")
 	}
 	switch code, sig := child.result(); {
 	case sig != 0:
@@ -212,14 +218,16 @@ func (s *Supervisor) installer(ctx context.Context, m *shim.Modules, command str
 	return strings.Join(out.last(), "\n"), nil
 }
 
-// startInstaller starts a process that writes to the pumps and may write below
-// a directory besides the session's own.
-func (s *Supervisor) startInstaller(c shim.Command, writes string, to ...*pump) (*child, error) {
-	null, err := os.Open(os.DevNull)
+// startInstaller starts a process that reads the input, writes to the pumps and
+// may write below a directory besides the session's own. The input is no
+// argument, because every user of the machine can read those, and an index may
+// be named with its password.
+func (s *Supervisor) startInstaller(c shim.Command, input []byte, writes string, to ...*pump) (*child, error) {
+	stdin, err := unnamed(s.spec.Dir, input)
 	if err != nil {
 		return nil, err
 	}
-	theirs := []*os.File{null}
+	theirs := []*os.File{stdin}
 	defer func() {
 		for _, f := range theirs {
 			f.Close()
@@ -240,6 +248,23 @@ func (s *Supervisor) startInstaller(c shim.Command, writes string, to ...*pump) 
 	ch, err := spawn(s, "pip", c, theirs)
 	s.spec.Writable = before
 	return ch, err
+}
+
+// unnamed returns a file with the text that is open for reading and has no name.
+func unnamed(dir string, text []byte) (*os.File, error) {
+	f, err := os.CreateTemp(dir, ".input-*") // 0600
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err := errors.Join(err, os.Remove(f.Name())); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // complaint is what pip says of a failure: the lines it marks, what it lists as

@@ -42,7 +42,7 @@ type Runtime struct {
 	// Runner is program and arguments of the Python runner.
 	Runner []string
 	// Modules is program and arguments of what installs Python packages for one
-	// session, without command and JSON object; nil: the runtime has none.
+	// session, without its command; nil: the runtime has none.
 	Modules []string
 	// Env is the environment both need, NAME=value.
 	Env []string

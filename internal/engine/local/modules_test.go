@@ -26,7 +26,7 @@ func fakePip(args []string) int {
 		Specs []string
 		Into  string
 	}
-	if err := json.Unmarshal([]byte(args[1]), &asked); err != nil {
+	if err := json.NewDecoder(os.Stdin).Decode(&asked); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}

@@ -17,6 +17,10 @@ import venv
 # What the runner and Spark stand on. Another version of it would not talk to the session's JVM.
 _FIXED = ("pyspark", "py4j")
 
+# Runs pip with arguments from its standard input: those of a command line can be read by everybody, and an index may be named with
+# its password.
+_PIP = "import json, runpy, sys; sys.argv[1:] = json.load(sys.stdin); runpy.run_module('pip', run_name='__main__', alter_sys=True)"
+
 # Variables that would send packages elsewhere than here.
 _ELSEWHERE = frozenset("PIP_" + name for name in ("TARGET", "PREFIX", "ROOT", "USER", "PYTHON", "LOG", "SRC", "REPORT", "DRY_RUN", "REQUIRE_VIRTUALENV", "CACHE_DIR"))
 
@@ -98,11 +102,12 @@ def install(options: "list[str]", specs: "list[str]", tags: "dict[str, str]", en
     given = {k: v for k, v in env.items() if k not in _ELSEWHERE}
     if "PIP_CONFIG_FILE" in given and "pip-config-file" in config:
         given["PIP_CONFIG_FILE"] = str(home / "pip-config-file")
-    command = [str(made / "bin" / "python"), "-m", "pip", "install", "--no-input", "--no-color", "--progress-bar", "off", "--no-cache-dir",
-               "--disable-pip-version-check", "--no-warn-script-location", "--constraint", str(constraints)]
-    command += _fetch(options + specs, tags, base / "files")
+    arguments = ["install", "--no-input", "--no-color", "--progress-bar", "off", "--no-cache-dir", "--disable-pip-version-check",
+                 "--no-warn-script-location", "--constraint", str(constraints)]
+    arguments += _fetch(options + specs, tags, base / "files")
     home.mkdir(exist_ok=True)
-    done = subprocess.run(command, env={**inherited, **given, "HOME": str(home), "PYTHONNOUSERSITE": "1"}, stdin=subprocess.DEVNULL)
+    done = subprocess.run([str(made / "bin" / "python"), "-c", _PIP], input=json.dumps(arguments).encode(),
+                          env={**inherited, **given, "HOME": str(home), "PYTHONNOUSERSITE": "1"})
     if done.returncode == 0:
         link.unlink()
         site.rename(base / "site")
@@ -110,7 +115,7 @@ def install(options: "list[str]", specs: "list[str]", tags: "dict[str, str]", en
 
 
 def main(arguments: "list[str]") -> int:
-    asked = json.loads(arguments[1])
+    asked = json.load(sys.stdin)
     try:
         if arguments[0] == "identify":
             print(json.dumps(identify(asked["options"] + asked["specs"])))
