@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"time"
 
 	"glaux/internal/statement"
 )
@@ -31,6 +32,7 @@ func (s *Statements) check(within func(name string, value, low, high int64)) {
 func (p *parts) wireStatements(keep results) (err error) {
 	p.statements, err = statement.New(statement.Config{
 		Home: p.home, Store: p.db, Sessions: p.sessions, Objects: keep, Log: p.s.log,
+		Patience:  10 * time.Millisecond,
 		MaxResult: p.s.cfg.Statements.MaxResult, MaxQueue: p.s.cfg.Statements.MaxQueue,
 	})
 	return err

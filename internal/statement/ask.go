@@ -82,13 +82,27 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, sessionID, code 
 	return st, nil
 }
 
-// Get returns one statement of a session.
+// Get returns one statement of a session. One that is not over it returns a
+// little later, or as soon as something has changed.
 func (m *Manager) Get(ctx context.Context, who access.Caller, sessionID string, id int) (Statement, error) {
 	s, err := m.reach(ctx, who, "GetStatement", sessionID)
 	if err != nil {
 		return Statement{}, err
 	}
-	return m.statement(ctx, s, id)
+	changed := m.watch(s.Key) // before the row is read: nothing is missed
+	st, err := m.statement(ctx, s, id)
+	if err != nil || st.State.Terminal() || changed == nil || m.cfg.Patience == 0 {
+		return st, err
+	}
+	enough := time.NewTimer(m.cfg.Patience)
+	defer enough.Stop()
+	select {
+	case <-changed:
+		return m.statement(ctx, s, id)
+	case <-enough.C:
+	case <-ctx.Done():
+	}
+	return m.live(st), nil
 }
 
 // statement reads one statement; an unknown one is a fault.

@@ -38,6 +38,10 @@ type Config struct {
 	MaxResult int
 	// MaxQueue is how many statements of a session may wait or run. Default 1000.
 	MaxQueue int
+	// Patience is for how long Get holds back that a statement is not over yet,
+	// unless something changes: who asks again at once shares the machine's
+	// processors with the code that is waited for. Zero: not at all.
+	Patience time.Duration
 	// TakeTimeout is how long the driver may refuse to take a statement before
 	// that fails. Default 30 s.
 	TakeTimeout time.Duration
@@ -86,11 +90,12 @@ type Manager struct {
 // line is the queue of a session with work. The queue itself is in the store:
 // what is first there is next. Manager.mu guards what changes.
 type line struct {
-	key    session.Key
-	more   bool          // something was added since the store was last asked
-	id     int           // the statement that is being served
-	cancel chan struct{} // capacity 1: asks for its end; nil: none is being served
-	done   chan struct{} // closed once nothing waits or runs
+	key     session.Key
+	changed chan struct{} // closed, and replaced by another, when a statement moves
+	more    bool          // something was added since the store was last asked
+	id      int           // the statement that is being served
+	cancel  chan struct{} // capacity 1: asks for its end; nil: none is being served
+	done    chan struct{} // closed once nothing waits or runs
 }
 
 // New returns a manager that does nothing until Run.
@@ -175,7 +180,7 @@ func (m *Manager) begin(key session.Key) {
 		l.more = true
 		return
 	}
-	l := &line{key: key, done: make(chan struct{})}
+	l := &line{key: key, changed: make(chan struct{}), done: make(chan struct{})}
 	m.lines[key] = l
 	m.begun = append(m.begun, l)
 	cell.Poke(m.wake)
@@ -205,6 +210,7 @@ func (m *Manager) leave(l *line) bool {
 		return false
 	}
 	delete(m.lines, l.key)
+	close(l.changed)
 	close(l.done)
 	return true
 }
@@ -216,6 +222,25 @@ func (m *Manager) serves(l *line, id int) chan struct{} {
 	defer m.mu.Unlock()
 	l.id, l.cancel = id, make(chan struct{}, 1)
 	return l.cancel
+}
+
+// moved wakes those who wait for a statement of the line to move.
+func (m *Manager) moved(l *line) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// watch returns what is closed when a statement of the session moves; nil: none
+// waits or runs.
+func (m *Manager) watch(key session.Key) <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l := m.lines[key]; l != nil {
+		return l.changed
+	}
+	return nil
 }
 
 // inherits reports, once for every session, that this server has only begun to

@@ -87,6 +87,7 @@ func (m *Manager) serveStatement(ctx, work context.Context, l *line, st Statemen
 		if st.State == Waiting { // it was cancelled, or went with its session
 			return nil, errOver
 		}
+		m.moved(l)
 	}
 	r, err := m.cfg.Sessions.Runner(ctx, l.key)
 	switch {
@@ -173,6 +174,7 @@ func (m *Manager) finish(ctx context.Context, r engine.Runner, l *line, st State
 		})
 		return final(err)
 	})
+	m.moved(l)
 	m.cfg.Log.DebugContext(ctx, "statement ended", "session", string(l.key), "statement", st.ID, "outcome", string(res.Outcome), "run", res.Run,
 		"reading", kept.Sub(began), "recording", time.Since(kept))
 	return err

@@ -414,3 +414,33 @@ func TestSparkConnectSessionsRunNoStatements(t *testing.T) {
 		}
 	})
 }
+
+func TestGetIsPatient(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t, func(c *statement.Config) { c.Patience = 10 * time.Millisecond })
+		made := s.ready(t)
+		s.start(t, made.ID, "sleep 25ms")
+		s.start(t, made.ID, "sleep 1s")
+		synctest.Wait()
+		began := time.Now()
+		wait := func(id int, state statement.State, at time.Duration) {
+			t.Helper()
+			s.want(t, made.ID, id, state)
+			if got := time.Since(began); got != at {
+				t.Errorf("statement %d is %s after %s, want %s", id, state, got, at)
+			}
+		}
+		wait(0, statement.Running, 10*time.Millisecond)
+		wait(1, statement.Waiting, 20*time.Millisecond)
+		wait(0, statement.Available, 25*time.Millisecond)
+		wait(0, statement.Available, 25*time.Millisecond)
+		wait(1, statement.Running, 35*time.Millisecond)
+		polls := 0
+		for s.stateOf(t, made.ID, 1) != statement.Available {
+			polls++
+		}
+		if got := time.Since(began); got != 1025*time.Millisecond || polls > 100 {
+			t.Errorf("over after %s and %d polls", got, polls)
+		}
+	})
+}
