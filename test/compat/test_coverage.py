@@ -19,7 +19,7 @@ def words(name, joint):
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", joint, name).lower()
 
 
-@pytest.mark.parametrize("service", ["athena", "sts", "logs"])
+@pytest.mark.parametrize("service", ["athena", "glue", "sts", "logs"])
 def test_every_client_calls_every_operation(service):
     python = "\n".join(f.read_text() for f in sorted(HERE.glob("*.py")) if f.name != "test_coverage.py")
     go = "\n".join(f.read_text() for f in sorted(HERE.glob("*_test.go")))
@@ -32,5 +32,7 @@ def test_every_client_calls_every_operation(service):
         called = {"boto3": called["boto3"]}
     names = answered(service)
     assert names
-    missing = [f"{client}: {name}" for client, calls in called.items() for name in names if not calls(name)]
+    # Newer than the newest release of the client.
+    known = {"AWS CLI: GetSystemLogsForSession"}
+    missing = [f"{client}: {name}" for client, calls in called.items() for name in names if not calls(name) and f"{client}: {name}" not in known]
     assert not missing, missing
