@@ -100,7 +100,10 @@ func (w *world) entries(t *testing.T) []string {
 func TestModules(t *testing.T) {
 	w := newWorld(t)
 	requirements := engine.Requirements{
-		Specs:   []string{wheel(t, w.sockets, "glauxtiny", "1.5", "VALUE = 42\n"), wheel(t, w.sockets, "six", "99.0", "__version__ = '99.0'\n"), "numpy"},
+		Specs: []string{wheel(t, w.sockets, "glauxtiny", "1.5", "VALUE = 42\n"), wheel(t, w.sockets, "six", "99.0", "__version__ = '99.0'\n"), "numpy",
+			// These would break the runner if they came before what it consists of.
+			wheel(t, w.sockets, "queue", "1.0", "raise RuntimeError('in the place of a module of Python')\n"),
+			wheel(t, w.sockets, "glaux_runner", "1.0", "raise RuntimeError('in the place of the runner')\n")},
 		Options: []string{"--no-index"},
 	}
 	change := func(sp *engine.Spec) { sp.Modules = requirements }
