@@ -50,15 +50,17 @@ type dataKey struct {
 	pages   []byte      // makes pagination tokens
 	connect cipher.AEAD // seals Connect tokens
 	visits  cipher.AEAD // seals visits of a session's UI
+	// documents seals what is stored and holds passwords.
+	documents cipher.AEAD
 }
 
 // newDataKey derives the keys of every purpose.
 func newDataKey(id string, created time.Time, key []byte) (dataKey, error) {
 	k := dataKey{id: id, created: created}
-	var sealing, connecting, visiting []byte
+	var sealing, connecting, visiting, keeping []byte
 	for purpose, to := range map[string]*[]byte{
 		"session token": &sealing, "temporary secret": &k.secrets, "agent token": &k.agents, "pagination token": &k.pages,
-		"connect token": &connecting, "ui visit": &visiting,
+		"connect token": &connecting, "ui visit": &visiting, "document": &keeping,
 	} {
 		sub, err := hkdf.Key(sha256.New, key, nil, "glaux "+purpose, keyBytes)
 		if err != nil {
@@ -71,6 +73,9 @@ func newDataKey(id string, created time.Time, key []byte) (dataKey, error) {
 		return k, err
 	}
 	if k.visits, err = newAEAD(visiting); err != nil {
+		return k, err
+	}
+	if k.documents, err = newAEAD(keeping); err != nil {
 		return k, err
 	}
 	k.connect, err = newAEAD(connecting)

@@ -49,6 +49,7 @@ var allowed = []row{
 	{"engine/local/realtest", nil}, // tests only
 
 	{"workgroup", join(layer0, layer1)},
+	{"resource", join(layer0, layer1, []string{"workgroup"})},
 	{"argument", join(layer0, layer1, []string{"workgroup"})},
 	{"session", join(layer0, layer1, []string{"workgroup", "resource", "argument"})},
 	{"cell", join(layer0, layer1, []string{"session"})},

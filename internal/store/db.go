@@ -1,5 +1,6 @@
 // Package store keeps the server's metadata in SQLite: workgroups and tags,
-// sessions, calculations, statements, idempotency tokens, and the sealed key ring.
+// sessions, calculations, statements, what sessions of Glue refer to, idempotency
+// tokens, and the sealed key ring.
 //
 // One DB satisfies the store interfaces that the domain packages declare. It
 // writes through a single connection and reads through a pool, in WAL mode, so
@@ -34,6 +35,7 @@ import (
 
 	"glaux/internal/access"
 	"glaux/internal/calc"
+	"glaux/internal/resource"
 	"glaux/internal/session"
 	"glaux/internal/statement"
 	"glaux/internal/workgroup"
@@ -58,6 +60,7 @@ var (
 	_ session.Store      = (*DB)(nil)
 	_ calc.Store         = (*DB)(nil)
 	_ statement.Store    = (*DB)(nil)
+	_ resource.Store     = (*DB)(nil)
 	_ session.TagStore   = (*DB)(nil)
 	_ access.KeyStore    = (*DB)(nil)
 	_ access.TicketStore = (*DB)(nil)

@@ -23,17 +23,17 @@ type labelled struct {
 
 // Tags implements workgroup.Store.
 func (db *DB) Tags(ctx context.Context, of workgroup.Resource) ([]workgroup.Tag, error) {
-	_, tags, err := db.tags(ctx, resource(of))
+	_, tags, err := db.tags(ctx, ofAthena(of))
 	return tags, err
 }
 
 // ChangeTags implements workgroup.Store.
 func (db *DB) ChangeTags(ctx context.Context, of workgroup.Resource, change func([]workgroup.Tag) ([]workgroup.Tag, error)) error {
-	return db.changeTags(ctx, resource(of), change)
+	return db.changeTags(ctx, ofAthena(of), change)
 }
 
-// resource is where the tags of something of Athena's are.
-func resource(of workgroup.Resource) labelled {
+// ofAthena is where the tags of something of Athena's are.
+func ofAthena(of workgroup.Resource) labelled {
 	if of.Session != "" {
 		return labelled{"sessions", "account = ? AND workgroup = ? AND face = 'athena' AND id = ?",
 			[]any{of.Account, of.Workgroup, of.Session}, workgroup.ErrNotFound}

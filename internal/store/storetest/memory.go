@@ -14,6 +14,7 @@ import (
 
 	"glaux/internal/access"
 	"glaux/internal/calc"
+	"glaux/internal/resource"
 	"glaux/internal/session"
 	"glaux/internal/statement"
 	"glaux/internal/workgroup"
@@ -34,6 +35,7 @@ type Memory struct {
 	calculations map[string]calc.Calculation
 	statements   map[memoryStatementKey]statement.Statement
 	tokens       map[memoryTokenKey]memoryToken
+	items        map[resource.Key]memoryItem
 	keys         []access.SealedKey
 	tickets      []access.Ticket
 	epoch        uint64
@@ -65,6 +67,7 @@ func NewMemory() *Memory {
 		calculations: map[string]calc.Calculation{},
 		statements:   map[memoryStatementKey]statement.Statement{},
 		tokens:       map[memoryTokenKey]memoryToken{},
+		items:        map[resource.Key]memoryItem{},
 	}
 }
 
@@ -75,6 +78,7 @@ var (
 	_ session.TagStore = (*Memory)(nil)
 	_ calc.Store       = (*Memory)(nil)
 	_ statement.Store  = (*Memory)(nil)
+	_ resource.Store   = (*Memory)(nil)
 	_ access.KeyStore  = (*Memory)(nil)
 )
 

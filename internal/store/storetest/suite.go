@@ -11,6 +11,7 @@ import (
 	"glaux/internal/access"
 	"glaux/internal/calc"
 	"glaux/internal/ident"
+	"glaux/internal/resource"
 	"glaux/internal/session"
 	"glaux/internal/statement"
 	"glaux/internal/workgroup"
@@ -23,6 +24,12 @@ type Store interface {
 	session.TagStore
 	calc.Store
 	statement.Store
+	resource.Store
+	Access
+}
+
+// Access is what package access keeps.
+type Access interface {
 	access.KeyStore
 	access.TicketStore
 }
@@ -76,6 +83,10 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 		{"statement race", testStatementRace},
 		{"statement list", testStatementList},
 		{"statement delete", testStatementsGoWithTheirSession},
+		{"item", testItem},
+		{"item list", testItemList},
+		{"item tags", testItemTags},
+		{"item race", testItemRace},
 		{"keys", testKeys},
 		{"ui tickets", testTickets},
 		{"ui ticket race", testTicketRace},
