@@ -9,6 +9,7 @@ import (
 
 	"glaux/internal/awsapi"
 	"glaux/internal/ident"
+	"glaux/internal/resource"
 	"glaux/internal/session"
 	"glaux/internal/statement"
 )
@@ -19,6 +20,7 @@ type API struct {
 	Pages      *ident.Pages // pagination tokens of every list
 	Sessions   *session.Manager
 	Statements *statement.Manager
+	Resources  *resource.Manager
 	Endpoints  Endpoints
 	Dashboards Dashboards
 	SystemLogs SystemLogs
@@ -33,6 +35,9 @@ func (a *API) Operations() ([]awsapi.Operation, error) {
 		a.statementHandlers(),
 		a.endpointHandlers(),
 		a.tagHandlers(),
+		a.connectionHandlers(),
+		a.securityHandlers(),
+		a.profileHandlers(),
 	} {
 		maps.Copy(all, part)
 	}

@@ -10,6 +10,7 @@ import (
 	"glaux/internal/access"
 	"glaux/internal/awsapi"
 	"glaux/internal/fault"
+	"glaux/internal/resource"
 	"glaux/internal/workgroup"
 )
 
@@ -22,11 +23,20 @@ func (a *API) tagHandlers() map[string]awsapi.Handler {
 	}
 }
 
+// Kinds of resources that have tags beside sessions. At Glue security
+// configurations have none.
+const (
+	taggedConnection = string(resource.Connection)
+	taggedProfile    = string(resource.UsageProfile)
+)
+
 // TagResource adds tags to a resource.
 func (a *API) TagResource(ctx context.Context, who access.Caller, in *glue.TagResourceInput) (*glue.TagResourceOutput, error) {
 	switch kind, name, _ := a.Home.ParseGlue(*in.ResourceArn); kind {
 	case "session":
 		return &glue.TagResourceOutput{}, a.Sessions.TagGlue(ctx, who, name, fromTags(in.TagsToAdd))
+	case taggedConnection, taggedProfile:
+		return &glue.TagResourceOutput{}, a.Resources.Tag(ctx, who, resource.Kind(kind), name, fromTags(in.TagsToAdd))
 	default:
 		return nil, noResource(*in.ResourceArn)
 	}
@@ -37,6 +47,8 @@ func (a *API) UntagResource(ctx context.Context, who access.Caller, in *glue.Unt
 	switch kind, name, _ := a.Home.ParseGlue(*in.ResourceArn); kind {
 	case "session":
 		return &glue.UntagResourceOutput{}, a.Sessions.UntagGlue(ctx, who, name, in.TagsToRemove)
+	case taggedConnection, taggedProfile:
+		return &glue.UntagResourceOutput{}, a.Resources.Untag(ctx, who, resource.Kind(kind), name, in.TagsToRemove)
 	default:
 		return nil, noResource(*in.ResourceArn)
 	}
@@ -47,6 +59,12 @@ func (a *API) GetTags(ctx context.Context, who access.Caller, in *glue.GetTagsIn
 	switch kind, name, _ := a.Home.ParseGlue(*in.ResourceArn); kind {
 	case "session":
 		tags, err := a.Sessions.GlueTags(ctx, who, name)
+		if err != nil {
+			return nil, err
+		}
+		return &glue.GetTagsOutput{Tags: toTags(tags)}, nil
+	case taggedConnection, taggedProfile:
+		tags, err := a.Resources.Tags(ctx, who, resource.Kind(kind), name)
 		if err != nil {
 			return nil, err
 		}

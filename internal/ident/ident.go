@@ -28,6 +28,11 @@ func (h Home) Session(workgroup, id string) string {
 	return h.Workgroup(workgroup) + "/session/" + id
 }
 
+// User returns the ARN of an IAM user of the account.
+func (h Home) User(name string) string {
+	return "arn:" + h.Partition + ":iam::" + h.Account + ":user/" + name
+}
+
 // Role returns the ARN of an IAM role of the account.
 func (h Home) Role(name string) string {
 	return "arn:" + h.Partition + ":iam::" + h.Account + ":role/" + name

@@ -18,7 +18,7 @@ type Pages struct{ key []byte }
 var ErrPage = errors.New("cannot read pagination token")
 
 // MaxToken is the longest pagination token the API lets through, in characters.
-const MaxToken = 1024
+const MaxToken = 2048
 
 // pageMAC is how many bytes of the authenticator a token carries.
 const pageMAC = 16
@@ -40,7 +40,7 @@ func Scope(parts ...string) string {
 
 // Seal returns the token for the cursor within the scope: letters, digits,
 // "-" and "_" only, 22 characters longer than four thirds of the cursor, which
-// must leave it within MaxToken: a cursor is at most 750 bytes.
+// must leave it within MaxToken: a cursor is at most 1,500 bytes.
 func (p *Pages) Seal(scope, cursor string) string {
 	return base64.RawURLEncoding.EncodeToString(append(p.mac(scope, cursor), cursor...))
 }

@@ -23,7 +23,7 @@ func TestPagesAreBoundToTheirScope(t *testing.T) {
 		"cut":             {scope, token[:10]},
 		"no token":        {scope, "not a token"},
 		"empty":           {scope, ""},
-		"too long":        {scope, p.Seal(scope, strings.Repeat("x", 800))},
+		"too long":        {scope, p.Seal(scope, strings.Repeat("x", 1600))},
 		"other key":       {scope, NewPages([]byte("another key, long")).Seal(scope, "17|id")},
 	} {
 		if got, err := p.Open(c.scope, c.token); !errors.Is(err, ErrPage) {

@@ -204,6 +204,8 @@ type User struct {
 	AccessKey string `yaml:"access-key"` // 16 to 128 of A-Z a-z 0-9 _
 	SecretKey string `yaml:"secret-key"` // at least 16 characters
 	Allow     []Rule `yaml:"allow"`      // empty: everything
+	// UsageProfile is the Glue usage profile of the user's sessions; empty: that of --glue-usage-profile.
+	UsageProfile string `yaml:"usage-profile"`
 }
 
 // Role is a role of the account with rules of its own. Every other well-formed
@@ -211,6 +213,8 @@ type User struct {
 type Role struct {
 	Name  string `yaml:"name"`
 	Allow []Rule `yaml:"allow"` // empty: the default rules
+	// UsageProfile is the Glue usage profile of those who have the role; empty: that of --glue-usage-profile.
+	UsageProfile string `yaml:"usage-profile"`
 }
 
 // Rule permits actions on resources. In both, * stands for any text.

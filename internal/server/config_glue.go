@@ -13,6 +13,9 @@ type Glue struct {
 	// IdleTimeout is how long a session may be idle that does not say so: 1
 	// minute to 30 days. Zero, as at Glue: as long as it may live.
 	IdleTimeout time.Duration `help:"Idle timeout of Glue sessions that ask for none; 0: as long as they may live." default:"0" yaml:"idle-timeout"`
+	// UsageProfile is the usage profile of every caller whose entry among the
+	// roles and users names no other. Empty: none.
+	UsageProfile string `help:"Usage profile that limits the Glue sessions of everyone whose role or user has none of its own." placeholder:"NAME" yaml:"usage-profile"`
 }
 
 // fill puts the defaults where nothing is said.

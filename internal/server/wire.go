@@ -23,6 +23,7 @@ import (
 	"glaux/internal/ident"
 	"glaux/internal/logs"
 	"glaux/internal/logsapi"
+	"glaux/internal/resource"
 	"glaux/internal/session"
 	"glaux/internal/statement"
 	"glaux/internal/store"
@@ -46,6 +47,7 @@ type parts struct {
 	sessions   *session.Manager
 	calcs      *calc.Manager
 	statements *statement.Manager
+	resources  *resource.Manager
 	delivery   *delivery.Manager
 	connect    *connect.Server // nil: Spark Connect is not served
 	own        http.Handler    // credentials of sessions
@@ -118,8 +120,9 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.wireResources()
 	p.sessions, err = session.New(session.Config{
-		Home: p.home, Store: p.db, Tags: p.db, Workgroups: p.workgroups, Access: p.authority, Launcher: launcher, Log: s.log,
+		Home: p.home, Store: p.db, Tags: p.db, Workgroups: p.workgroups, Resources: glueResources{p.resources, s.cfg.Glue}, Access: p.authority, Launcher: launcher, Log: s.log,
 		ServerID: ident.NewID(), Epoch: epoch, RuntimeVersion: launcher.version(),
 		AgentToken: func(k session.Key) string { return p.authority.AgentToken(string(k)) },
 		Assume: func(s *session.Session) error {
@@ -189,7 +192,7 @@ func (p *parts) wireAPI() error {
 		return fmt.Errorf("cannot serve Athena: %w", err)
 	}
 	glueRows, err := (&glueapi.API{
-		Home: p.home, Pages: p.pages(), Sessions: p.sessions, Statements: p.statements, Endpoints: endpoints{p}, Dashboards: p.dashboards, SystemLogs: p.systemLogs(),
+		Home: p.home, Pages: p.pages(), Sessions: p.sessions, Statements: p.statements, Resources: p.resources, Endpoints: endpoints{p}, Dashboards: p.dashboards, SystemLogs: p.systemLogs(),
 	}).Operations()
 	if err != nil {
 		return fmt.Errorf("cannot serve Glue: %w", err)

@@ -19,10 +19,10 @@ var workerTypes = map[string]float64{
 	"R.1X": 1, "R.2X": 2, "R.4X": 4, "R.8X": 8,
 }
 
-// What a session has that asks for no capacity.
+// What a session has that asks for no capacity and has no usage profile.
 const (
-	defaultWorkerType = "G.1X"
-	defaultWorkers    = 5
+	DefaultWorkerType = "G.1X"
+	DefaultWorkers    = 5
 )
 
 // Glue's smallest session.
@@ -45,13 +45,13 @@ func (g *GlueConfig) capacity(most *float64, workerType string, workers *int32) 
 		return nil
 	}
 	if workerType == "" {
-		workerType = defaultWorkerType
+		workerType = DefaultWorkerType
 	}
 	dpus, ok := workerTypes[workerType]
 	if !ok {
 		return fault.Invalidf("Worker Type %s is not valid: the valid ones are %s.", workerType, strings.Join(slices.Sorted(maps.Keys(workerTypes)), ", "))
 	}
-	n := int32(defaultWorkers)
+	n := int32(DefaultWorkers)
 	if workers != nil {
 		n = *workers
 	}
