@@ -24,7 +24,7 @@ func TestStatesAreDocumented(t *testing.T) {
 		"A cell is the state that an event (row) leads to from a state (column); an empty one is refused.\n")
 	b.WriteString("\n## Sessions\n\n")
 	table(&b, session.States(), session.Events(), session.State.Next)
-	b.WriteString("\nWhat Athena's callers see:\n\n| state | Athena |\n|---|---|\n")
+	b.WriteString("\nWhat callers see:\n\n| state | Athena | Glue |\n|---|---|---|\n")
 	for _, s := range session.States() {
 		causes := []session.Cause{""}
 		if s == session.Ended {
@@ -36,7 +36,7 @@ func TestStatesAreDocumented(t *testing.T) {
 			if c != "" {
 				name += ": " + string(c)
 			}
-			fmt.Fprintf(&b, "| %s | %s |\n", name, row.AthenaState())
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", name, row.AthenaState(), row.GlueState())
 		}
 	}
 	b.WriteString("\n## Calculations\n\nTheir states are Athena's own.\n\n")
