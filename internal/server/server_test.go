@@ -251,12 +251,14 @@ func TestConfigTellsEveryFault(t *testing.T) {
 	c.MetricsListen, c.MaxRequestBytes, c.S3.Hosts = ":4581", 1, []string{"10.0.0.1"}
 	c.Logs = Logs{RetentionDays: 4000, MaxBytes: 1, Endpoint: "logs.example"}
 	c.UI, c.History = UI{URL: "http://localhost:4580", Visit: time.Second}, History{Retention: time.Second, MaxBytes: 1, Heap: 1, Idle: 1}
+	c.Statements = Statements{MaxResult: 1, MaxQueue: -1}
 	err := c.Check()
 	if err == nil {
 		t.Fatal("a bad configuration passes")
 	}
 	for _, text := range []string{"without TLS", "account", "region", "max-sessions", "xml", "metrics", "max-request-bytes", "s3-hosts", "logs-retention-days", "logs-max-bytes", "logs-endpoint \"logs.example\"", "logs-access-key",
-		"ui-url \"http://localhost:4580\"", "ui-visit", "history-retention", "history-max-bytes", "history-heap", "history-idle"} {
+		"ui-url \"http://localhost:4580\"", "ui-visit", "history-retention", "history-max-bytes", "history-heap", "history-idle",
+		"statement-max-result", "statement-max-queue"} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("%q is not told in %v", text, err)
 		}

@@ -226,3 +226,40 @@ func TestEveryStepMayFail(t *testing.T) {
 		})
 	}
 }
+
+// TestCancelAtAnyMoment hammers a queue with cancels: every statement ends, once,
+// and the session counts none that is left.
+func TestCancelAtAnyMoment(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t)
+		made := s.ready(t)
+		var callers sync.WaitGroup
+		for i := range 8 {
+			callers.Go(func() {
+				for k := range 10 {
+					st, err := s.statements.Start(t.Context(), root, made.ID, fmt.Sprintf("sleep %dms", (i+k)%4))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					time.Sleep(time.Duration((i*k)%5) * time.Millisecond)
+					for range 1 + k%2 {
+						if err := s.statements.Cancel(t.Context(), root, made.ID, st.ID); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+			})
+		}
+		callers.Wait()
+		sleep(10 * time.Second)
+		if got := s.wantSession(t, made.ID, session.Idle); got.Open != 0 || got.Statements != 80 {
+			t.Errorf("the session counts %d of %d open", got.Open, got.Statements)
+		}
+		for id := range 80 {
+			if got := s.stateOf(t, made.ID, id); got != statement.Available && got != statement.Cancelled {
+				t.Errorf("statement %d is %s", id, got)
+			}
+		}
+	})
+}
