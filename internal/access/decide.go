@@ -114,10 +114,7 @@ func (a *Authority) sessionMay(who Caller, action, resource string) bool {
 	case "s3":
 		return true
 	case "glue":
-		if kind, id, ok := a.home.ParseGlue(resource); ok && kind == "session" {
-			return who.GlueSession != "" && id == who.GlueSession
-		}
-		return operation != "ListSessions"
+		return a.glueSessionMay(who, operation, resource)
 	case "logs":
 		managed, ok := strings.CutPrefix(resource, a.home.LogGroup(ident.ManagedLogs))
 		group, _, _ := strings.Cut(managed, ":")
@@ -140,6 +137,19 @@ func (a *Authority) sessionMay(who Caller, action, resource string) bool {
 		return strings.HasPrefix(operation, "List")
 	}
 	return looks && strings.HasPrefix(resource, "arn:"+a.home.Partition+":athena:"+a.home.Region+":"+a.home.Account+":datacatalog/")
+}
+
+// glueSessionMay decides for a session what it may do in Glue: everything with
+// its own session and the Data Catalog, and look at what sessions refer to.
+func (a *Authority) glueSessionMay(who Caller, operation, resource string) bool {
+	kind, id, ok := a.home.ParseGlue(resource)
+	switch {
+	case ok && kind == "session":
+		return who.GlueSession != "" && id == who.GlueSession
+	case ok && (kind == "connection" || kind == "securityConfiguration" || kind == "usageProfile"):
+		return strings.HasPrefix(operation, "Get")
+	}
+	return operation != "ListSessions" && operation != "ListUsageProfiles"
 }
 
 // may is the decision itself.

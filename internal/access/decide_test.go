@@ -261,3 +261,51 @@ func TestAuditNeverBlocks(t *testing.T) {
 		t.Error("what was lost is not reported")
 	}
 }
+
+func TestGlueSessionReachesItsOwnAlone(t *testing.T) {
+	t.Parallel()
+	a := mustOpen(t, Config{})
+	role := home().Role("exec")
+	who, err := a.ExecutorCaller("key", Executor{SessionID: "my id/1", Glue: true, RoleARN: role})
+	if err != nil || !strings.HasSuffix(who.ARN, "/GlueJobRunnerSession") {
+		t.Fatalf("got %+v, %v", who, err)
+	}
+	athena, err := a.ExecutorCaller("other", Executor{SessionID: "s", Workgroup: "w", RoleARN: role})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, other := home().GlueSession("my id/1"), home().GlueSession("yours")
+	connection := home().GlueResource("connection", "c")
+	for _, c := range []struct {
+		who              Caller
+		action, resource string
+		want             bool
+	}{
+		{who, "glue:GetSession", mine, true},
+		{who, "glue:RunStatement", mine, true},
+		{who, "glue:StopSession", mine, true},
+		{who, "glue:GetSession", other, false},
+		{who, "glue:CreateSession", other, false},
+		{who, "glue:ListSessions", "*", false},
+		{who, "glue:GetTable", "arn:aws:glue:us-east-1:000000000000:table/d/t", true},
+		{who, "glue:CreateDatabase", "arn:aws:glue:us-east-1:000000000000:catalog", true},
+		{who, "glue:GetConnection", connection, true},
+		{who, "glue:DeleteConnection", connection, false},
+		{who, "athena:GetSession", home().Session("w", "s"), false},
+		{athena, "glue:GetSession", mine, false},
+	} {
+		err := a.Decide(t.Context(), c.who, c.action, c.resource)
+		if (err == nil) != c.want {
+			t.Errorf("%s on %s: %v", c.action, c.resource, err)
+		}
+	}
+	// What it is survives in its credentials.
+	creds, err := a.ExecutorCredentials("key", Executor{SessionID: "my id/1", Glue: true, RoleARN: role})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := a.lookup(creds.AccessKeyID, creds.SessionToken)
+	if err != nil || id.caller.GlueSession != "my id/1" {
+		t.Errorf("credentials are of %+v, %v", id, err)
+	}
+}
