@@ -73,6 +73,7 @@ type Authority struct {
 	root     KeyPair
 	users    map[string]*identity // long-lived keys by access key id; never changes
 	allow    map[string][]Rule    // by ARN of a user or role with rules of its own; never changes
+	named    map[string]string    // ARN of a role of the configuration, by name without path; never changes
 	defaults []Rule
 	audit    Auditor
 	life     time.Duration // of the credentials inside a session
@@ -111,7 +112,7 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 	}
 	a := &Authority{
 		home: c.Home, defaults: DefaultRules(), ring: ring, root: root, audit: c.Audit, sigs: sigv4.NewKeys(),
-		users: make(map[string]*identity), allow: make(map[string][]Rule), life: cmp.Or(c.ExecutorLife, DefaultExecutorLife),
+		users: make(map[string]*identity), allow: make(map[string][]Rule), named: make(map[string]string), life: cmp.Or(c.ExecutorLife, DefaultExecutorLife),
 	}
 	a.users[root.AccessKeyID] = &identity{secret: root.SecretAccessKey, caller: Caller{
 		Account: c.Home.Account, ARN: a.iam("root"), UserID: c.Home.Account, AccessKeyID: root.AccessKeyID,
@@ -129,8 +130,12 @@ func Open(ctx context.Context, c Config) (*Authority, error) {
 		}
 	}
 	for _, r := range c.Roles {
+		arn := c.Home.Role(strings.TrimPrefix(r.Name, "/"))
 		if len(r.Allow) > 0 {
-			a.allow[c.Home.Role(strings.TrimPrefix(r.Name, "/"))] = r.Allow
+			a.allow[arn] = r.Allow
+		}
+		if _, ok := a.named[roleName(r.Name)]; !ok { // the first one, where paths alone tell them apart
+			a.named[roleName(r.Name)] = arn
 		}
 	}
 	return a, nil

@@ -92,10 +92,11 @@ func lower(c byte) byte {
 
 // DefaultRules returns what an assumed role may do that has no rules of its
 // own: everything in the data services; of IAM only to hand a role to a
-// session, because whoever starts one does that; of STS only what concerns
+// session, because whoever starts one does that, and to look one up, because
+// the notebook kernels of Glue do before they hand it over; of STS only what concerns
 // itself.
 func DefaultRules() []Rule {
-	return []Rule{{Actions: []string{"athena:*", "glue:*", "s3:*", "logs:*", "iam:PassRole"}}}
+	return []Rule{{Actions: []string{"athena:*", "glue:*", "s3:*", "logs:*", "iam:PassRole", "iam:GetRole"}}}
 }
 
 // free are the actions that need no permission: each tells or gives a caller

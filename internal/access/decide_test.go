@@ -58,7 +58,8 @@ func TestDecide(t *testing.T) {
 		{user("AKIABOBBOBBOBBOBBOBB"), "sts:GetCallerIdentity", "*", true},
 		{role("any"), "athena:StartSession", h.Workgroup("spark"), true},
 		{role("any"), "s3:PutObject", "arn:aws:s3:::b/k", true},
-		{role("any"), "iam:GetRole", "*", false},
+		{role("any"), "iam:GetRole", h.Role("any"), true},
+		{role("any"), "iam:CreateRole", "*", false},
 		{role("any"), "iam:PassRole", h.Role("exec"), true},
 		{role("any"), "sts:AssumeRole", h.Role("any"), false},
 		{role("team/reader"), "s3:GetObject", "arn:aws:s3:::b/k", true},
@@ -106,8 +107,8 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s, %s on %s: got %v", c.who.ARN, c.action, c.resource, err)
 		}
 	}
-	err := a.Decide(t.Context(), role("any"), "iam:GetRole", "arn:aws:iam::000000000000:role/x")
-	want := "User: arn:aws:sts::000000000000:assumed-role/any/me is not authorized to perform: iam:GetRole on resource: arn:aws:iam::000000000000:role/x because no identity-based policy allows the iam:GetRole action"
+	err := a.Decide(t.Context(), role("any"), "iam:DeleteRole", "arn:aws:iam::000000000000:role/x")
+	want := "User: arn:aws:sts::000000000000:assumed-role/any/me is not authorized to perform: iam:DeleteRole on resource: arn:aws:iam::000000000000:role/x because no identity-based policy allows the iam:DeleteRole action"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -20,7 +20,7 @@ import (
 // and every pattern runs.
 func TestModels(t *testing.T) {
 	t.Parallel()
-	for service, want := range map[string]int{Athena: 75, Glue: 314, Logs: 118, STS: 11} {
+	for service, want := range map[string]int{Athena: 75, Glue: 314, Logs: 118, IAM: 180, STS: 11} {
 		if got := len(operations(service)); got < want || (service != STS && got != want) {
 			t.Errorf("%s has %d operations, want %d", service, got, want)
 		}

@@ -1,5 +1,5 @@
 // Package awsapi speaks the AWS wire protocols: JSON 1.1 (Athena, Glue, Logs) and
-// the query protocol with XML replies (STS).
+// the query protocol with XML replies (STS, IAM).
 //
 // An operation is a function of (context, caller, input) to (output, error).
 // This package finds it by the request's target, authenticates the caller,

@@ -45,7 +45,7 @@ func exceptionOf(service, requestID string, err error) exception {
 func exceptionIn(service, requestID string, err error) exception {
 	if e, ok := errors.AsType[*serializationError](err); ok {
 		x := exception{status: http.StatusBadRequest, name: "SerializationException", message: e.message}
-		if service == STS {
+		if speaksQuery(service) {
 			x.name = "MalformedInput"
 		}
 		return x
@@ -58,7 +58,7 @@ func exceptionIn(service, requestID string, err error) exception {
 		switch service {
 		case Athena:
 			x.name, x.code = "InvalidRequestException", fault.CodeInvalidInput
-		case STS:
+		case STS, IAM:
 			x.name = "ValidationError"
 		case Logs:
 			x.name = "InvalidParameterException"
@@ -86,7 +86,7 @@ func exceptionIn(service, requestID string, err error) exception {
 		x.code = f.Code
 	case service == Athena && x.name == "TooManyRequestsException":
 		x.reason = f.Code
-	case service == STS && f.Code != "" && f.Kind == fault.Invalid:
+	case speaksQuery(service) && f.Code != "" && f.Kind == fault.Invalid:
 		x.name = f.Code
 	}
 	if service == Athena && x.name == "ResourceNotFoundException" {
@@ -119,15 +119,15 @@ func named(service string, k fault.Kind) (string, int) {
 	case fault.Invalid:
 		return pick(service, "InvalidRequestException", "InvalidInputException", "InvalidParameterException", "ValidationError"), http.StatusBadRequest
 	case fault.NotFound:
-		return pick(service, "ResourceNotFoundException", "EntityNotFoundException", "ResourceNotFoundException", "NoSuchEntity"), http.StatusBadRequest
+		return pick(service, "ResourceNotFoundException", "EntityNotFoundException", "ResourceNotFoundException", "NoSuchEntity"), statusIn(service, http.StatusNotFound)
 	case fault.Exists:
-		return pick(service, "SessionAlreadyExistsException", "AlreadyExistsException", "ResourceAlreadyExistsException", "EntityAlreadyExists"), http.StatusBadRequest
+		return pick(service, "SessionAlreadyExistsException", "AlreadyExistsException", "ResourceAlreadyExistsException", "EntityAlreadyExists"), statusIn(service, http.StatusConflict)
 	case fault.TooMany:
-		return pick(service, "TooManyRequestsException", "ResourceNumberLimitExceededException", "LimitExceededException", "LimitExceeded"), http.StatusBadRequest
+		return pick(service, "TooManyRequestsException", "ResourceNumberLimitExceededException", "LimitExceededException", "LimitExceeded"), statusIn(service, http.StatusConflict)
 	case fault.Throttled:
 		return pick(service, "ThrottlingException", "ThrottlingException", "ThrottlingException", "Throttling"), http.StatusBadRequest
 	case fault.Denied:
-		if service == STS {
+		if speaksQuery(service) {
 			return "AccessDenied", http.StatusForbidden
 		}
 		return "AccessDeniedException", http.StatusBadRequest
@@ -136,8 +136,20 @@ func named(service string, k fault.Kind) (string, int) {
 	case fault.Unsupported:
 		return "NotImplementedException", http.StatusNotImplemented
 	case fault.Internal:
+		if service == IAM {
+			return "ServiceFailure", http.StatusInternalServerError
+		}
 	}
 	return pick(service, "InternalServerException", "InternalServiceException", "ServiceUnavailableException", "InternalFailure"), http.StatusInternalServerError
+}
+
+// statusIn is the status that IAM gives a failure, for which the others have
+// 400 whatever it is.
+func statusIn(service string, iam int) int {
+	if service == IAM {
+		return iam
+	}
+	return http.StatusBadRequest
 }
 
 // pick chooses the name by service.
@@ -147,7 +159,7 @@ func pick(service, athena, glue, logs, sts string) string {
 		return glue
 	case Logs:
 		return logs
-	case STS:
+	case STS, IAM:
 		return sts
 	}
 	return athena
@@ -159,7 +171,7 @@ func signatureException(service, name string) (string, int) {
 	if name == "" {
 		name = "InvalidSignatureException"
 	}
-	if service != STS {
+	if !speaksQuery(service) {
 		return name, http.StatusBadRequest
 	}
 	switch name {

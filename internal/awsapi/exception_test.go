@@ -19,20 +19,20 @@ import (
 func TestExceptions(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		kind                    fault.Kind
-		athena, glue, logs, sts string
+		kind                         fault.Kind
+		athena, glue, logs, sts, iam string
 	}{
-		{fault.Invalid, "400 InvalidRequestException", "400 InvalidInputException", "400 InvalidParameterException", "400 ValidationError"},
-		{fault.NotFound, "400 ResourceNotFoundException", "400 EntityNotFoundException", "400 ResourceNotFoundException", "400 NoSuchEntity"},
-		{fault.Exists, "400 SessionAlreadyExistsException", "400 AlreadyExistsException", "400 ResourceAlreadyExistsException", "400 EntityAlreadyExists"},
-		{fault.TooMany, "400 TooManyRequestsException", "400 ResourceNumberLimitExceededException", "400 LimitExceededException", "400 LimitExceeded"},
-		{fault.Throttled, "400 ThrottlingException", "400 ThrottlingException", "400 ThrottlingException", "400 Throttling"},
-		{fault.Denied, "400 AccessDeniedException", "400 AccessDeniedException", "400 AccessDeniedException", "403 AccessDenied"},
-		{fault.Unsupported, "501 NotImplementedException", "501 NotImplementedException", "501 NotImplementedException", "501 NotImplementedException"},
-		{fault.Unauthorized, "400 InvalidSignatureException", "400 InvalidSignatureException", "400 InvalidSignatureException", "403 SignatureDoesNotMatch"},
-		{fault.Internal, "500 InternalServerException", "500 InternalServiceException", "500 ServiceUnavailableException", "500 InternalFailure"},
+		{fault.Invalid, "400 InvalidRequestException", "400 InvalidInputException", "400 InvalidParameterException", "400 ValidationError", "400 ValidationError"},
+		{fault.NotFound, "400 ResourceNotFoundException", "400 EntityNotFoundException", "400 ResourceNotFoundException", "400 NoSuchEntity", "404 NoSuchEntity"},
+		{fault.Exists, "400 SessionAlreadyExistsException", "400 AlreadyExistsException", "400 ResourceAlreadyExistsException", "400 EntityAlreadyExists", "409 EntityAlreadyExists"},
+		{fault.TooMany, "400 TooManyRequestsException", "400 ResourceNumberLimitExceededException", "400 LimitExceededException", "400 LimitExceeded", "409 LimitExceeded"},
+		{fault.Throttled, "400 ThrottlingException", "400 ThrottlingException", "400 ThrottlingException", "400 Throttling", "400 Throttling"},
+		{fault.Denied, "400 AccessDeniedException", "400 AccessDeniedException", "400 AccessDeniedException", "403 AccessDenied", "403 AccessDenied"},
+		{fault.Unsupported, "501 NotImplementedException", "501 NotImplementedException", "501 NotImplementedException", "501 NotImplementedException", "501 NotImplementedException"},
+		{fault.Unauthorized, "400 InvalidSignatureException", "400 InvalidSignatureException", "400 InvalidSignatureException", "403 SignatureDoesNotMatch", "403 SignatureDoesNotMatch"},
+		{fault.Internal, "500 InternalServerException", "500 InternalServiceException", "500 ServiceUnavailableException", "500 InternalFailure", "500 ServiceFailure"},
 	} {
-		for service, want := range map[string]string{Athena: c.athena, Glue: c.glue, Logs: c.logs, STS: c.sts} {
+		for service, want := range map[string]string{Athena: c.athena, Glue: c.glue, Logs: c.logs, STS: c.sts, IAM: c.iam} {
 			x := exceptionOf(service, "id", fault.New(c.kind, "text"))
 			if got := fmt.Sprint(x.status, " ", x.name); got != want {
 				t.Errorf("kind %d of %s is %s, want %s", c.kind, service, got, want)

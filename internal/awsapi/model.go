@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-//go:embed model/athena.json model/glue.json model/logs.json model/sts.json
+//go:embed model/athena.json model/glue.json model/iam.json model/logs.json model/sts.json
 var modelFiles embed.FS
 
 // model is the constraint table of one service.
@@ -64,6 +64,7 @@ func (r *rule) matches(s string) bool {
 var (
 	athenaModel = sync.OnceValues(func() (*model, error) { return readModel(Athena) })
 	glueModel   = sync.OnceValues(func() (*model, error) { return readModel(Glue) })
+	iamModel    = sync.OnceValues(func() (*model, error) { return readModel(IAM) })
 	logsModel   = sync.OnceValues(func() (*model, error) { return readModel(Logs) })
 	stsModel    = sync.OnceValues(func() (*model, error) { return readModel(STS) })
 )
@@ -76,6 +77,8 @@ func modelOf(service string) (*model, error) {
 		return athenaModel()
 	case Glue:
 		return glueModel()
+	case IAM:
+		return iamModel()
 	case Logs:
 		return logsModel()
 	case STS:

@@ -16,6 +16,7 @@ import (
 const (
 	Athena = "athena"
 	Glue   = "glue"
+	IAM    = "iam"
 	Logs   = "logs" // CloudWatch Logs
 	STS    = "sts"
 )
@@ -84,6 +85,8 @@ func operations(service string) []string {
 		return athenaOperations()
 	case Glue:
 		return glueOperations()
+	case IAM:
+		return iamOperations()
 	case Logs:
 		return logsOperations()
 	case STS:

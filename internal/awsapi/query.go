@@ -17,7 +17,7 @@ import (
 
 // QueryOperation is one row of an operation table of the query protocol.
 type QueryOperation struct {
-	Service string       // signing name: STS
+	Service string       // signing name: STS or IAM
 	Name    string       // the Action
 	Action  string       // IAM action; empty: service:Name
 	Handler QueryHandler // nil: known but not built, answered 501 by name
@@ -72,11 +72,18 @@ type dialect struct{ version, namespace string }
 
 // dialectOf returns the dialect of a query service.
 func dialectOf(service string) (dialect, bool) {
-	if service == STS {
+	switch service {
+	case IAM:
+		return dialect{"2010-05-08", "https://iam.amazonaws.com/doc/2010-05-08/"}, true
+	case STS:
 		return dialect{"2011-06-15", "https://sts.amazonaws.com/doc/2011-06-15/"}, true
 	}
 	return dialect{}, false
 }
+
+// speaksQuery reports whether a service has the query protocol, whose names
+// for failures are its own.
+func speaksQuery(service string) bool { return service == STS || service == IAM }
 
 // Query is the dispatcher of the query protocol. It is safe for concurrent use.
 type Query struct {
@@ -84,7 +91,7 @@ type Query struct {
 	rows map[string]QueryOperation // by Action and Version, see queryKey
 }
 
-// maxForm is the longest form accepted, in bytes: far more than any STS
+// maxForm is the longest form accepted, in bytes: far more than any
 // operation needs, and little enough to read its keys several times.
 const maxForm = 1 << 20
 

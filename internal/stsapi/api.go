@@ -1,5 +1,5 @@
-// Package stsapi holds the operations of AWS STS: who a key belongs to, and
-// temporary credentials. What they stand for lives in package access; the
+// Package stsapi holds the operations of AWS STS, who a key belongs to and
+// temporary credentials, and of IAM what tells about roles. What they stand for lives in package access; the
 // model's constraints are checked before an operation is called, so required
 // members are never nil here.
 package stsapi
@@ -26,6 +26,8 @@ type Authority interface {
 	// AssumedRole returns the caller that a role becomes under a session
 	// name, or a Denied fault that names who.
 	AssumedRole(who access.Caller, roleARN, sessionName string) (access.Caller, error)
+	// FindRole returns the role that a name stands for when who asks.
+	FindRole(who access.Caller, name string) (access.RoleInfo, bool)
 	// KeyAccount returns the account an access key id belongs to.
 	KeyAccount(accessKeyID string) (string, bool)
 }
@@ -35,19 +37,27 @@ type API struct {
 	Authority Authority
 }
 
-// Operations returns the operation table of the service: every operation of
-// the model, with a handler where one is built.
+// Operations returns the operation tables of STS and IAM: every operation of
+// the models, with a handler where one is built.
 func (a *API) Operations() ([]awsapi.QueryOperation, error) {
-	return awsapi.QueryTable(awsapi.STS, map[string]awsapi.QueryHandler{
+	rows, err := awsapi.QueryTable(awsapi.STS, map[string]awsapi.QueryHandler{
 		"AssumeRole":        awsapi.HandleQuery(a.AssumeRole),
 		"GetAccessKeyInfo":  awsapi.HandleQuery(a.GetAccessKeyInfo),
 		"GetCallerIdentity": awsapi.HandleQuery(a.GetCallerIdentity),
 		"GetSessionToken":   awsapi.HandleQuery(a.GetSessionToken),
 	})
+	if err != nil {
+		return nil, err
+	}
+	roles, err := awsapi.QueryTable(awsapi.IAM, map[string]awsapi.QueryHandler{
+		"GetRole": awsapi.HandleQuery(a.GetRole),
+	})
+	return append(rows, roles...), err
 }
 
 // How long credentials live, as AWS has it.
 const (
+	longestRoleLife = 12 * time.Hour // that AssumeRole gives
 	roleLife        = time.Hour      // of an assumed role that asks for none
 	chainedLife     = time.Hour      // at most, of a role that a role assumes
 	sessionLife     = 12 * time.Hour // of GetSessionToken that asks for none

@@ -34,7 +34,7 @@ func start(t *testing.T) *service {
 		Dir:   t.TempDir(),
 		Home:  ident.Home{Partition: "aws", Region: "us-east-1", Account: "000000000000"},
 		Users: []access.User{{Name: "ada", AccessKey: "AKIAADAADAADAADAADAA", SecretKey: "ada's own secret key"}},
-		Roles: []access.Role{{Name: "chain", Allow: []access.Rule{{Actions: []string{"sts:*"}}}}},
+		Roles: []access.Role{{Name: "chain", Allow: []access.Rule{{Actions: []string{"sts:*"}}}}, {Name: "deep/er/analyst"}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/athena"
 	"github.com/aws/aws-sdk-go-v2/service/athena/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
@@ -181,6 +182,10 @@ func identityAndObjects(ctx context.Context, t *testing.T, cfg aws.Config, store
 	}
 	must[*sts.GetSessionTokenOutput](t)(identity.GetSessionToken(ctx, &sts.GetSessionTokenInput{}))
 	must[*sts.GetAccessKeyInfoOutput](t)(identity.GetAccessKeyInfo(ctx, &sts.GetAccessKeyInfoInput{AccessKeyId: keys.AccessKeyId}))
+	found := must[*iam.GetRoleOutput](t)(iam.NewFromConfig(cfg).GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String("any")})).Role
+	if aws.ToString(found.Arn) != "arn:aws:iam::000000000000:role/any" || found.CreateDate == nil {
+		t.Errorf("the role is %+v", found)
+	}
 	role := cfg.Copy()
 	role.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: *keys.AccessKeyId, SecretAccessKey: *keys.SecretAccessKey, SessionToken: *keys.SessionToken}, nil

@@ -19,7 +19,7 @@ def words(name, joint):
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", joint, name).lower()
 
 
-@pytest.mark.parametrize("service", ["athena", "glue", "sts", "logs"])
+@pytest.mark.parametrize("service", ["athena", "glue", "sts", "iam", "logs"])
 def test_every_client_calls_every_operation(service):
     python = "\n".join(f.read_text() for f in sorted(HERE.glob("*.py")) if f.name != "test_coverage.py")
     go = "\n".join(f.read_text() for f in sorted(HERE.glob("*_test.go")))

@@ -216,6 +216,8 @@ var byHand = map[string]struct{ match, not string }{
 	},
 	// CatalogNameString: no dot or slash, and not the reserved prefix.
 	`^(?!(.*[.\/\\]|aws:)).*$`: {match: `.*`, not: `.*[./\\]|aws:`},
+	// accountAliasType: no two hyphens side by side.
+	`^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$`: {match: `[a-z0-9][a-z0-9-]{1,61}[a-z0-9]`, not: `.*--`},
 	// AssetTypeFormKey, AssetTypeName: the lookahead only forbids a first
 	// digit or underscore.
 	`^(?![0-9_])\w+$|^_\w*[a-zA-Z0-9]\w*$`: {match: `[a-zA-Z]\w*|_\w*[a-zA-Z0-9]\w*`},

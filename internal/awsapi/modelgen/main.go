@@ -44,6 +44,7 @@ func main() {
 var services = []struct{ name, folder string }{
 	{"athena", "athena/2017-05-18"},
 	{"glue", "glue/2017-03-31"},
+	{"iam", "iam/2010-05-08"},
 	{"logs", "logs/2014-03-28"},
 	{"sts", "sts/2011-06-15"},
 }
