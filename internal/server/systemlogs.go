@@ -71,7 +71,7 @@ func (l *systemLogs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Disposition", `attachment; filename="system-logs-`+string(key)+`.txt"`)
 	if err := l.send(r.Context(), w, &s); err != nil && r.Context().Err() == nil {
 		l.p.s.log.ErrorContext(r.Context(), "cannot send the logs of a session", "session", string(key), "err", err)
-		panic(http.ErrAbortHandler) // who reads it sees that it is not whole
+		_, _ = io.WriteString(w, "[glaux: the rest of the logs could not be read]\n") // the reader may have gone
 	}
 }
 
