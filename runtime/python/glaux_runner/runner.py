@@ -59,6 +59,7 @@ class Runner:
         self._work: "queue.SimpleQueue[dict]" = queue.SimpleQueue()
         self._spark = None  # module glaux_runner.spark, once imported
         self._attached = None
+        self._scala = False  # the language of cells
         self._plain = False  # how values are shown: as Python's prompt does, or as a notebook
         self._loop: "asyncio.AbstractEventLoop | None" = None
 
@@ -96,6 +97,9 @@ class Runner:
         sys.argv = [""] + [str(a) for a in frame.get("argv") or []]
         try:
             self._attached = self._spark.Attached(frame["port"], frame["secret"])
+            if frame.get("language") == "scala":
+                self._attached.start_scala()
+                self._scala = True
         except BaseException as failed:
             self._channel.send({"ev": "attachFailed", "error": "%s: %s" % (type(failed).__name__, failed)})
             return
@@ -109,7 +113,30 @@ class Runner:
             del self.module.athena_user_logger, self.module.athena_shared_logger  # Athena's
         self._channel.send({"ev": "attached"})
 
+    def _run_scala(self, cell: str, code: str) -> None:
+        """Hands a cell over to the JVM, which also interrupts it: no signal ends the wait, or the next cell would meet this one."""
+        with self._lock:
+            self._cell = cell
+            early = self._waiting.pop(cell, False)
+        done = {"ok": False, "interrupted": True, "error": {"name": "InterruptedException", "value": "the cell was interrupted", "traceback": []}}
+        if not early:
+            try:
+                done = self._attached.run_scala(cell, code)
+            except Exception as lost:  # with the JVM
+                done.update(interrupted=False, error=errors.describe(lost, _OWN)[1])
+        with self._lock:
+            interrupted = early or self._interrupted > 0
+            self._interrupted = 0.0
+            self._cell = ""
+            self._ended.notify_all()
+        if not done["ok"] and interrupted:
+            done["interrupted"] = True
+        self._channel.send({"ev": "done", "id": cell, **done})
+
     def _run_cell(self, cell: str, code: str) -> None:
+        if self._scala:
+            self._run_scala(cell, code)
+            return
         self._stdio.restore()
         with self._lock:
             self._cell = cell

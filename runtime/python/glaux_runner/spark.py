@@ -1,5 +1,6 @@
 """Attaches this process to the session's JVM."""
 
+import json
 import os
 import warnings
 
@@ -21,7 +22,7 @@ class Attached:
         """Connects and blocks until the driver has its session. Raises what the driver refused to start with."""
         os.environ["PYSPARK_GATEWAY_PORT"] = str(port)
         os.environ["PYSPARK_GATEWAY_SECRET"] = secret
-        gateway = launch_gateway()
+        gateway = self._gateway = launch_gateway()
         self._driver = gateway.jvm.glaux.Driver
         jsession = self._driver.session()
         jcontext = self._driver.context()
@@ -31,6 +32,15 @@ class Attached:
     def begin(self, cell: str) -> None:
         """Says which cell runs on this thread: its jobs can be followed and cancelled."""
         self._driver.begin(cell)
+
+    def start_scala(self) -> None:
+        """Waits until cells in Scala can run. Raises why they cannot."""
+        self._scala = self._gateway.jvm.glaux.ScalaCells
+        self._scala.ready()
+
+    def run_scala(self, cell: str, code: str) -> dict:
+        """Runs a cell in Scala to its end and returns what the done frame says of it."""
+        return json.loads(self._scala.run(cell, code))
 
 
 def sql_context(attached: Attached):

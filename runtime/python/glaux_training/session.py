@@ -119,14 +119,17 @@ class Runner:
 class Driver:
     """A JVM process."""
 
-    def __init__(self, command: "list[str]", env: dict, cwd: str):
+    def __init__(self, command: "list[str]", env: dict, cwd: str, apart: bool = False):
+        """Starts it; what it prints goes to its log, or with apart to a file of its own."""
         events_r, events_w = os.pipe()
 
         def passed():
             os.dup2(events_w, 3)
 
         self.log = open(os.path.join(cwd, "driver.log"), "wb")
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log, env=env, cwd=cwd, close_fds=False, preexec_fn=passed)
+        self.printed = os.path.join(cwd, "driver.out")
+        with open(self.printed, "wb") as printed:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=printed if apart else self.log, stderr=self.log, env=env, cwd=cwd, close_fds=False, preexec_fn=passed)
         os.close(events_w)
         self.events: "queue.Queue[dict | None]" = queue.Queue()
         self.seen: "list[dict]" = []
@@ -176,7 +179,7 @@ class Session:
     """A driver and a runner, started together as the shim does."""
 
     def __init__(self, runtime: dict, flags: "list[str] | None" = None, properties: "dict[str, str] | None" = None,
-                 env: "dict[str, str] | None" = None, heap: str = "1g", connect: bool = True, wait: bool = True):
+                 env: "dict[str, str] | None" = None, heap: str = "1g", connect: bool = True, wait: bool = True, language: str = ""):
         self.work = tempfile.TemporaryDirectory(prefix="glaux-")
         cwd = self.work.name
         self.socket = os.path.join(cwd, "connect.sock")
@@ -197,10 +200,11 @@ class Session:
         jvm = dict(base)
         if connect:
             jvm.update(GLAUX_CONNECT_SOCKET=self.socket, GLAUX_CONNECT_SECRET=self.secret)
+        self.language = language
         command = [runtime["java"], *runtime["flags"], *(archive_flags(runtime) if flags is None else flags),
-                   "-Xmx" + heap, "-Djava.io.tmpdir=" + cwd, "-Dglaux.conf=" + conf, "-cp", os.pathsep.join(runtime["classPath"]), runtime["main"]]
+                   "-Xmx" + heap, "-Djava.io.tmpdir=" + cwd, "-Dglaux.conf=" + conf, "-Dglaux.language=" + language, "-cp", os.pathsep.join(runtime["classPath"]), runtime["main"]]
         self.began = time.monotonic()
-        self.driver = Driver(command, jvm, cwd)
+        self.driver = Driver(command, jvm, cwd, apart=language != "")
         self.runner = Runner(base, cwd, runtime["python"])
         self.ready = 0.0
         if wait:
@@ -209,7 +213,7 @@ class Session:
     def attach(self, argv: "tuple[str, ...]" = (), display: str = "") -> None:
         """Attaches the runner and waits until both sides are ready."""
         gateway = self.driver.wait("gateway")
-        self.runner.send({"op": "attach", "port": gateway["port"], "secret": gateway["secret"], "argv": list(argv), "display": display})
+        self.runner.send({"op": "attach", "port": gateway["port"], "secret": gateway["secret"], "argv": list(argv), "display": display, "language": self.language})
         self.driver.wait("ready")
         self.runner.wait("attached")
         self.ready = time.monotonic() - self.began

@@ -120,6 +120,10 @@ public final class Driver {
         Defaults.apply(conf, env);
         Dependencies.resolve(conf, loader);
         Check.properties(given, loader);
+        if (ScalaCells.wanted()) {
+            ScalaCells.prepare(conf);
+            ScalaCells.start(conf, loader);
+        }
         for (scala.Tuple2<String, String> property : conf.getAll()) {
             System.getProperties().putIfAbsent(property._1(), property._2()); // a context that the user starts later has them too
         }
@@ -227,6 +231,9 @@ public final class Driver {
                     Progress current = progress;
                     if (op.equals("cancel") && current != null) {
                         current.cancel(command.path("group").asText());
+                    }
+                    if (op.equals("cancel") && ScalaCells.wanted()) {
+                        ScalaCells.interrupt(command.path("group").asText());
                     }
                 }
             }

@@ -1,0 +1,218 @@
+package glaux;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import org.apache.spark.SparkConf;
+
+/**
+ * The cells of a session whose language is Scala. The Python runner takes them and hands them over; what they print and the values
+ * they show go to this process's standard output, which the shim gives to the cell.
+ *
+ * <p>Nothing of the compiler is loaded in other sessions.
+ */
+public final class ScalaCells {
+    /** How long a cell may take to end once its jobs are cancelled, before its thread is interrupted; and then, before it is stopped. */
+    private static final long JOBS_END = 100;
+    private static final long REACTS = 1000;
+
+    private static final CompletableFuture<ScalaInterpreter> STARTED = new CompletableFuture<>();
+
+    // Guarded by the class.
+    private static Cell running;
+    private static String cancelled = "";
+
+    private ScalaCells() {}
+
+    /** Says whether the session's cells are Scala. */
+    static boolean wanted() {
+        return "scala".equals(System.getProperty("glaux.language"));
+    }
+
+    /**
+     * Prepares a session before it has a context: tasks load the classes of cells from a directory that the context serves, and
+     * every thread from here on finds them through its context class loader.
+     */
+    static void prepare(SparkConf conf) throws IOException {
+        Path classes = Files.createTempDirectory("glaux-scala-");
+        conf.set("spark.repl.class.outputDir", classes.toString());
+        System.setOut(new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8));
+        View view = new View(Thread.currentThread().getContextClassLoader());
+        Thread.currentThread().setContextClassLoader(view);
+    }
+
+    /** Starts the interpreter beside the context. The class path is settled. */
+    static void start(SparkConf conf, JarLoader loader) {
+        String classes = conf.get("spark.repl.class.outputDir");
+        View view = (View) Thread.currentThread().getContextClassLoader();
+        Thread starter = new Thread(() -> {
+            try {
+                ScalaInterpreter made = new ScalaInterpreter(classes, loader);
+                view.cells = made.classLoader();
+                Thread.currentThread().setContextClassLoader(made.classLoader());
+                made.warmUp();
+                Driver.session();
+                made.bind();
+                STARTED.complete(made);
+            } catch (Throwable failed) {
+                STARTED.completeExceptionally(failed);
+            }
+        }, "glaux-scala-start");
+        starter.setDaemon(true);
+        starter.start();
+    }
+
+    /** Blocks until cells can run; for the runner. */
+    public static void ready() throws Exception {
+        try {
+            STARTED.get();
+        } catch (ExecutionException failed) {
+            throw new IllegalStateException("the Scala interpreter cannot start: " + StartFailure.text(failed.getCause()), failed.getCause());
+        }
+    }
+
+    /** Runs a cell to its end and returns what became of it, a JSON object; for the runner. */
+    public static String run(String id, String code) throws Exception {
+        ScalaInterpreter interpreter = STARTED.get();
+        Cell cell = new Cell(id, code, interpreter);
+        synchronized (ScalaCells.class) {
+            if (id.equals(cancelled)) {
+                return cell.outcome(ScalaInterpreter.Failure.interrupt());
+            }
+            running = cell;
+        }
+        cell.start();
+        while (cell.isAlive()) {
+            try {
+                cell.join();
+            } catch (InterruptedException notOurs) {
+                Thread.interrupted();
+            }
+        }
+        synchronized (ScalaCells.class) {
+            running = null;
+        }
+        System.out.flush();
+        return cell.outcome(cell.failure);
+    }
+
+    /** Ends a cell: its jobs have been cancelled; a thread that still runs is interrupted, then stopped. */
+    static void interrupt(String id) {
+        Cell cell;
+        synchronized (ScalaCells.class) {
+            cancelled = id;
+            cell = running;
+            if (cell == null || !cell.id.equals(id) || cell.asked) {
+                return;
+            }
+            cell.asked = true;
+        }
+        Thread ladder = new Thread(() -> end(cell), "glaux-scala-interrupt");
+        ladder.setDaemon(true);
+        ladder.start();
+    }
+
+    @SuppressWarnings({"deprecation", "removal"}) // nothing else ends a loop
+    private static void end(Cell cell) {
+        try {
+            cell.join(JOBS_END);
+            if (cell.isAlive()) {
+                cell.interrupt();
+            }
+            cell.join(REACTS);
+            while (cell.isAlive()) { // code may catch what ends it
+                cell.stop();
+                cell.join(REACTS);
+            }
+        } catch (InterruptedException nobody) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** One cell, on a thread of its own: stopping that harms no other. */
+    private static final class Cell extends Thread {
+        final String id;
+        private final String code;
+        private final ScalaInterpreter interpreter;
+        boolean asked; // to end; guarded by ScalaCells
+        volatile ScalaInterpreter.Failure failure = ScalaInterpreter.Failure.interrupt(); // unless it comes to its own end
+
+        Cell(String id, String code, ScalaInterpreter interpreter) {
+            super("glaux-scala");
+            this.id = id;
+            this.code = code;
+            this.interpreter = interpreter;
+            setDaemon(true);
+            setContextClassLoader(interpreter.classLoader());
+        }
+
+        @Override
+        public void run() {
+            try {
+                Driver.begin(id);
+                failure = interpreter.run(code);
+            } catch (ThreadDeath stopped) {
+                // told already
+            } catch (Throwable broken) {
+                failure = ScalaInterpreter.Failure.of(broken);
+            }
+        }
+
+        String outcome(ScalaInterpreter.Failure end) {
+            boolean interrupted;
+            synchronized (ScalaCells.class) {
+                interrupted = end != null && (asked || id.equals(cancelled));
+            }
+            ObjectNode result = new ObjectMapper().createObjectNode();
+            result.put("ok", end == null).put("interrupted", interrupted);
+            if (end != null) {
+                ObjectNode error = result.putObject("error").put("name", end.name()).put("value", end.value());
+                ArrayNode lines = error.putArray("traceback");
+                end.lines().forEach(lines::add);
+            }
+            return result.toString();
+        }
+    }
+
+    /**
+     * What threads load classes by: the session's jars and the classes of cells. Those are the interpreter's own, so that what tasks
+     * of this process make is of the same class as what the cell knows.
+     */
+    private static final class View extends ClassLoader {
+        volatile ClassLoader cells;
+
+        View(ClassLoader jars) {
+            super(jars);
+        }
+
+        @Override
+        protected Class<?> findClass(String name) throws ClassNotFoundException {
+            ClassLoader known = cells;
+            if (known == null || !name.startsWith("$line")) {
+                throw new ClassNotFoundException(name);
+            }
+            return known.loadClass(name);
+        }
+    }
+
+    /** What is shown of an error is bounded. */
+    static List<String> bounded(List<String> lines) {
+        int most = 400;
+        if (lines.size() <= most) {
+            return lines;
+        }
+        List<String> cut = new java.util.ArrayList<>(lines.subList(0, most));
+        cut.add("… (" + (lines.size() - most) + " lines left out)");
+        return cut;
+    }
+}
