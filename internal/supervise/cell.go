@@ -49,18 +49,46 @@ func (s *Supervisor) runCell(id, code string) (shim.Code, string) {
 	for _, name := range []string{shim.Stdout, shim.Stderr, shim.Displays} {
 		c.spools[name] = NewSpool(filepath.Join(c.dir, name), s.spec.MaxOutput)
 	}
-	p := s.python
-	p.out.route(&tee{spool: c.spools[shim.Stdout], log: p.out.log, left: teeLimit, cell: id})
-	p.err.route(&tee{spool: c.spools[shim.Stderr], log: p.err.log, left: teeLimit, cell: id})
+	s.routeLocked(c)
 	if !s.python.send(frame{"op": "run", "id": id, "code": code}) {
-		s.python.out.route(nil)
-		s.python.err.route(nil)
+		s.routeLocked(nil)
 		return shim.Failed, "the interpreter takes no messages"
 	}
 	s.cells[id], s.running = c, c
 	s.status.Cell, s.status.TasksDone, s.status.TasksTotal = id, 0, 0
 	s.tellLocked()
 	return "", ""
+}
+
+// scala is the language of sessions whose cells run in the JVM.
+const scala = "scala"
+
+// pumps are those of what cells write, by stream. Spark's own log is on the
+// JVM's standard error and is no part of a cell.
+func (s *Supervisor) pumps() map[*pump]string {
+	all := map[*pump]string{s.python.out: shim.Stdout, s.python.err: shim.Stderr}
+	if s.spec.Language == scala && s.jvm != nil {
+		all[s.jvm.out] = shim.Stdout
+	}
+	return all
+}
+
+// routeLocked gives what is written from now on to a cell; nil: to the log.
+func (s *Supervisor) routeLocked(c *cell) {
+	for p, stream := range s.pumps() {
+		if c == nil {
+			p.route(nil)
+			continue
+		}
+		p.route(&tee{spool: c.spools[stream], log: p.log, left: teeLimit, cell: c.id})
+	}
+}
+
+// sync returns once all that was written has been taken.
+func (s *Supervisor) sync() {
+	for p := range s.pumps() {
+		p.sync()
+	}
 }
 
 // endWithin bounds the wait for a JVM that is on its way out.
@@ -114,15 +142,14 @@ func (s *Supervisor) done(p *python, e *event) {
 			r.Outcome = shim.Cancelled
 		}
 	}
-	p.out.sync()
-	p.err.sync()
+	s.sync()
 	s.settle(c, r)
 }
 
 // lose ends the running cell of a driver that has ended or is about to.
 func (s *Supervisor) lose() {
 	s.mu.Lock()
-	c, p := s.running, s.python
+	c := s.running
 	if c == nil || c.ending {
 		s.mu.Unlock()
 		return
@@ -133,19 +160,21 @@ func (s *Supervisor) lose() {
 		r.Outcome = shim.Cancelled
 	}
 	s.mu.Unlock()
-	if p != nil {
-		p.out.sync()
-		p.err.sync()
-	}
+	s.sync()
 	s.settle(c, r)
 }
 
 // settle stamps the cell's end, writes its record and lets the next one run.
 func (s *Supervisor) settle(c *cell, r *shim.Record) {
 	now := time.Now()
-	s.python.out.route(nil)
-	s.python.err.route(nil)
-	for _, l := range s.python.logs {
+	s.mu.Lock()
+	s.routeLocked(nil)
+	s.mu.Unlock()
+	logs := s.python.logs[:]
+	if s.spec.Language == scala && s.jvm != nil {
+		logs = append(logs[:len(logs):len(logs)], s.jvm.logs[0])
+	}
+	for _, l := range logs {
 		l.Close() // what the next cell writes is another line
 	}
 	r.ID, r.Started, r.Ended, r.Run = c.id, c.begun.UnixMilli(), now.UnixMilli(), now.Sub(c.begun)

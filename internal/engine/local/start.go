@@ -76,6 +76,9 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	if spec.EventLog != "" {
 		extra = append(extra, fmt.Sprintf("-Dglaux.eventlog.max=%d", maxEventLog))
 	}
+	if spec.Language == engine.Scala {
+		extra = append(extra, "-Dglaux.language="+string(spec.Language))
+	}
 	temp := filepath.Join(at.work, "tmp")
 	rt := l.cfg.Runtime
 	jars, err := rt.jars(spec.Formats)

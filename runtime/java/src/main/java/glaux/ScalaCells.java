@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -14,6 +15,8 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import org.apache.spark.SparkConf;
+import org.slf4j.LoggerFactory;
+import scala.Console$;
 
 /**
  * The cells of a session whose language is Scala. The Python runner takes them and hands them over; what they print and the values
@@ -27,6 +30,9 @@ public final class ScalaCells {
     private static final long REACTS = 1000;
 
     private static final CompletableFuture<ScalaInterpreter> STARTED = new CompletableFuture<>();
+
+    /** The threads of cells, and those that they start. */
+    private static final ThreadGroup CELLS = new ThreadGroup("glaux-scala");
 
     // Guarded by the class.
     private static Cell running;
@@ -47,6 +53,8 @@ public final class ScalaCells {
         Path classes = Files.createTempDirectory("glaux-scala-");
         conf.set("spark.repl.class.outputDir", classes.toString());
         System.setOut(new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8));
+        LoggerFactory.getLogger(ScalaCells.class); // Spark's log keeps the standard error that it finds
+        System.setErr(new PrintStream(new ErrorStream(System.err), true, StandardCharsets.UTF_8));
         View view = new View(Thread.currentThread().getContextClassLoader());
         Thread.currentThread().setContextClassLoader(view);
     }
@@ -148,7 +156,7 @@ public final class ScalaCells {
         volatile ScalaInterpreter.Failure failure = ScalaInterpreter.Failure.interrupt(); // unless it comes to its own end
 
         Cell(String id, String code, ScalaInterpreter interpreter) {
-            super("glaux-scala");
+            super(CELLS, "glaux-scala");
             this.id = id;
             this.code = code;
             this.interpreter = interpreter;
@@ -160,7 +168,7 @@ public final class ScalaCells {
         public void run() {
             try {
                 Driver.begin(id);
-                failure = interpreter.run(code);
+                failure = Console$.MODULE$.withErr(System.err, () -> interpreter.run(code));
             } catch (ThreadDeath stopped) {
                 // told already
             } catch (Throwable broken) {
@@ -202,6 +210,34 @@ public final class ScalaCells {
                 throw new ClassNotFoundException(name);
             }
             return known.loadClass(name);
+        }
+    }
+
+    /** Standard error, of which what cells write is theirs, among what they print; the rest is the driver's log. */
+    private static final class ErrorStream extends OutputStream {
+        private final PrintStream log;
+
+        ErrorStream(PrintStream log) {
+            this.log = log;
+        }
+
+        private PrintStream stream() {
+            return CELLS.parentOf(Thread.currentThread().getThreadGroup()) ? System.out : log;
+        }
+
+        @Override
+        public void write(int one) {
+            stream().write(one);
+        }
+
+        @Override
+        public void write(byte[] some, int from, int length) {
+            stream().write(some, from, length);
+        }
+
+        @Override
+        public void flush() {
+            stream().flush();
         }
     }
 

@@ -74,7 +74,7 @@ final class ScalaInterpreter {
     }
 
     /** Runs the statements of a cell until one fails; null when none did. */
-    Failure run(String code) throws InterruptedException {
+    Failure run(String code) {
         String unfinished;
         List<String> statements = new ArrayList<>();
         try {
@@ -91,7 +91,7 @@ final class ScalaInterpreter {
                 return failure;
             }
             if (Thread.interrupted()) {
-                throw new InterruptedException();
+                return Failure.interrupt();
             }
         }
         return null;
