@@ -24,10 +24,10 @@ def scala(runtime):
 def jar(runtime, work):
     """A user's jar."""
     source = work / "Theirs.java"
-    source.write_text("package user; public class Theirs implements java.io.Serializable { public static int seven(int n) { return 7 * n; } }")
+    source.write_text("package theirs; public class Theirs implements java.io.Serializable { public static int seven(int n) { return 7 * n; } }")
     subprocess.run([pathlib.Path(runtime["java"]).parent / "javac", "-d", work, source], check=True)
     with zipfile.ZipFile(work / "theirs.jar", "w") as file:
-        file.write(work / "user" / "Theirs.class", "user/Theirs.class")
+        file.write(work / "theirs" / "Theirs.class", "theirs/Theirs.class")
     return str(work / "theirs.jar")
 
 
@@ -100,8 +100,8 @@ val total = sql("select sum(half(m)) s from ms").first.getLong(0)
 
 
 def test_jars_of_the_session(scala):
-    assert run(scala, "user.Theirs.seven(6)")[1].endswith("Int = 42\n")
-    assert run(scala, "sc.parallelize(1 to 3, 2).map(n => user.Theirs.seven(n)).collect().sum")[1].endswith("Int = 42\n")
+    assert run(scala, "theirs.Theirs.seven(6)")[1].endswith("Int = 42\n")
+    assert run(scala, "sc.parallelize(1 to 3, 2).map(n => theirs.Theirs.seven(n)).collect().sum")[1].endswith("Int = 42\n")
 
 
 def test_output_is_in_order_and_whole(scala):
