@@ -16,6 +16,10 @@ import (
 // limits are how many of a kind an account has at most.
 var limits = map[Kind]int{Connection: 1000, SecurityConfiguration: 250, UsageProfile: 1000}
 
+// leastChunk is how many items are read at once at least, so that a filter
+// which wants few is not one query for each.
+const leastChunk = 100
+
 // Vault seals documents; access.Authority has it.
 type Vault interface {
 	// SealDocument returns text sealed for the resource of the ARN.
@@ -110,8 +114,9 @@ func (m *Manager) List(ctx context.Context, who access.Caller, action string, ki
 	if err := m.cfg.Access.Decide(ctx, who, action, "*"); err != nil {
 		return nil, false, err
 	}
+	chunk := max(limit+1, leastChunk)
 	for {
-		some, err := m.cfg.Store.Items(ctx, who.Account, kind, after, limit+1)
+		some, err := m.cfg.Store.Items(ctx, who.Account, kind, after, chunk)
 		if err != nil {
 			return nil, false, err
 		}
@@ -134,7 +139,7 @@ func (m *Manager) List(ctx context.Context, who access.Caller, action string, ki
 				page = append(page, i)
 			}
 		}
-		if len(some) <= limit {
+		if len(some) < chunk {
 			return page, false, nil
 		}
 	}
