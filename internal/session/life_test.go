@@ -221,10 +221,10 @@ func TestTerminateInEveryState(t *testing.T) {
 				s := w.serve(t)
 				id := s.start(t).ID
 				synctest.Wait()
-				for range 2 { // the second one has no effect and succeeds
+				for n := range 2 { // the second one has no effect and succeeds; the driver may be gone by then
 					got, err := s.Terminate(t.Context(), root, id)
-					if err != nil || got.AthenaState() != c.first {
-						t.Fatalf("terminated: %s, %v", got.AthenaState(), err)
+					if state := got.AthenaState(); err != nil || state != c.first && (n == 0 || state != c.last) {
+						t.Fatalf("terminated: %s, %v", state, err)
 					}
 				}
 				sleep(4 * time.Second)
