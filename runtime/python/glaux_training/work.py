@@ -53,6 +53,7 @@ spark.read.parquet("s3://training/parts/").where("s = 'a'").count()
 df.write.mode("overwrite").format("avro").save("s3://training/avro/")
 sc.textFile("s3://training/csv/").count()
 """,
+    "sc._jvm.glaux.ScalaCells.train()",
     "spark.sql('select no_such_column from t')",
     "spark.range(3).select(__import__('pyspark').sql.functions.udf(lambda v: 1 / 0)('id')).collect()",
 ]

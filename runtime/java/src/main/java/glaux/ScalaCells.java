@@ -80,6 +80,22 @@ public final class ScalaCells {
         starter.start();
     }
 
+    /** Compiles a few cells in a session of another language, for the start-up archive. */
+    public static void train() throws IOException {
+        ScalaInterpreter interpreter = new ScalaInterpreter(Files.createTempDirectory("glaux-scala-").toString(), (JarLoader) Thread.currentThread().getContextClassLoader());
+        interpreter.warmUp();
+        interpreter.bind();
+        String[] cells = {
+            "case class Trained(name: String, n: Int)\nobject Trained { def one = Trained(\"one\", 1) }\nval some = Seq(Trained.one).toDS\nsome.map(_.n + 1).schema",
+            "val plus = udf((n: Long) => n + 1)\nval df = spark.range(3).withColumn(\"m\", plus($\"id\"))\nsql(\"select 1\").show()\nfor (n <- 1 to 2) println(n)",
+            "no such name",
+            "def f(n: Int): Int = n / 0\nf(1)",
+        };
+        for (String cell : cells) {
+            interpreter.run(cell);
+        }
+    }
+
     /** Blocks until cells can run; for the runner. */
     public static void ready() throws Exception {
         try {
