@@ -166,3 +166,14 @@ def test_an_interrupted_cell_ends_and_the_session_goes_on(scala, code):
     assert (done["ok"], done["interrupted"]) == (False, True)
     assert time.monotonic() - began < 5
     assert run(scala, 'println("after"); spark.range(5).count()')[1].startswith("after\n")
+
+
+def test_a_cell_that_is_still_compiled_ends_too(scala):
+    lines = "\n".join("val v%d = Seq(%d).toDS.map(_ + 1)" % (n, n) for n in range(30))
+    for _ in range(3):
+        cell = next(RUN)
+        scala.runner.send({"op": "run", "id": cell, "code": lines}, {"op": "interrupt", "id": cell})
+        scala.driver.send({"op": "cancel", "group": cell})
+        done = scala.runner.wait("done", 30)
+        assert (done["ok"], done["interrupted"]) == (False, True)
+        assert run(scala, "val w = 1\nw + 1")[1].endswith(": Int = 2\n")

@@ -25,9 +25,11 @@ import scala.Console$;
  * <p>Nothing of the compiler is loaded in other sessions.
  */
 public final class ScalaCells {
-    /** How long a cell may take to end once its jobs are cancelled, before its thread is interrupted; and then, before it is stopped. */
+    /** How long a cell may take to end once its jobs are cancelled, before its thread is interrupted; and then, before it is stopped; milliseconds. */
     private static final long JOBS_END = 100;
     private static final long REACTS = 1000;
+    /** How long the compiler is left alone: the cell ends once it is done. */
+    private static final long COMPILED = 2500;
 
     private static final CompletableFuture<ScalaInterpreter> STARTED = new CompletableFuture<>();
 
@@ -92,7 +94,7 @@ public final class ScalaCells {
             "def f(n: Int): Int = n / 0\nf(1)",
         };
         for (String cell : cells) {
-            interpreter.run(cell);
+            interpreter.run(cell, () -> false);
         }
     }
 
@@ -150,6 +152,9 @@ public final class ScalaCells {
     private static void end(Cell cell) {
         try {
             cell.join(JOBS_END);
+            for (long waited = 0; cell.isAlive() && cell.interpreter.compiling() && waited < COMPILED; waited += JOBS_END) {
+                cell.join(JOBS_END);
+            }
             if (cell.isAlive()) {
                 cell.interrupt();
             }
@@ -184,11 +189,17 @@ public final class ScalaCells {
         public void run() {
             try {
                 Driver.begin(id);
-                failure = Console$.MODULE$.withErr(System.err, () -> interpreter.run(code));
+                failure = Console$.MODULE$.withErr(System.err, () -> interpreter.run(code, this::ends));
             } catch (ThreadDeath stopped) {
                 // told already
             } catch (Throwable broken) {
                 failure = ScalaInterpreter.Failure.of(broken);
+            }
+        }
+
+        private boolean ends() {
+            synchronized (ScalaCells.class) {
+                return asked;
             }
         }
 

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.BooleanSupplier;
 import java.util.regex.Pattern;
 import scala.Function1;
 import scala.Option;
@@ -34,6 +35,7 @@ final class ScalaInterpreter {
 
     private final StringWriter said = new StringWriter(); // by the compiler
     private final IMain interpreter;
+    private volatile boolean compiling;
 
     /** Makes an interpreter that keeps the classes of cells in a directory. */
     ScalaInterpreter(String classes, JarLoader loader) {
@@ -52,6 +54,11 @@ final class ScalaInterpreter {
         interpreter.initializeSynchronous();
     }
 
+    /** Says whether the compiler works, which an interrupt could leave half done. */
+    boolean compiling() {
+        return compiling;
+    }
+
     ClassLoader classLoader() {
         return interpreter.classLoader();
     }
@@ -67,45 +74,49 @@ final class ScalaInterpreter {
     }
 
     private void must(String code) {
-        Failure failure = statement(code, false);
+        Failure failure = statement(code, false, () -> false);
         if (failure != null) {
             throw new IllegalStateException(failure.name() + ": " + failure.value());
         }
     }
 
-    /** Runs the statements of a cell until one fails; null when none did. */
-    Failure run(String code) {
+    /** Runs the statements of a cell until one fails or the cell is to end; null when none did. */
+    Failure run(String code, BooleanSupplier ends) {
         String unfinished;
         List<String> statements = new ArrayList<>();
+        compiling = true;
         try {
             unfinished = split(code, statements);
         } finally {
+            compiling = false;
             said.getBuffer().setLength(0);
         }
         if (unfinished != null) { // nothing of a cell that is no Scala runs
             return Failure.compile(unfinished);
         }
         for (String statement : statements) {
-            Failure failure = statement(statement, true);
+            Failure failure = statement(statement, true, ends);
             if (failure != null) {
                 return failure;
-            }
-            if (Thread.interrupted()) {
-                return Failure.interrupt();
             }
         }
         return null;
     }
 
     /** Compiles and runs one statement, or definitions that know each other. */
-    private Failure statement(String code, boolean shown) {
+    private Failure statement(String code, boolean shown, BooleanSupplier ends) {
         Either<Results.Result, IMain.Request> compiled;
         String text;
+        compiling = true;
         try {
             compiled = interpreter.compile(code, !shown);
         } finally {
+            compiling = false;
             text = readable(said.toString());
             said.getBuffer().setLength(0);
+        }
+        if (ends.getAsBoolean()) {
+            return Failure.interrupt();
         }
         if (compiled.isLeft()) {
             return text.isBlank() && !shown ? null : Failure.compile(text);
