@@ -114,6 +114,23 @@ print("last")""")
     assert out.endswith("20000\nlast")
 
 
+def test_standard_input_is_empty_and_processes_print(scala):
+    assert run(scala, "scala.io.StdIn.readLine()")[1].endswith("String = null\n")
+    assert run(scala, 'import sys.process._\nval code = Seq("sh", "-c", "echo out; echo err >&2").!')[1].splitlines()[1:] in (["out", "err", "code: Int = 0"], ["err", "out", "code: Int = 0"])
+
+
+def test_threads_of_a_cell(scala):
+    done, out = run(scala, """
+import scala.concurrent._
+import scala.concurrent.duration._
+import ExecutionContext.Implicits.global
+val counts = (1 to 3).map(n => Future { println("from " + n); spark.range(n).count() })
+Await.result(Future.sequence(counts), 60.seconds).sum""")
+    assert done["ok"], done
+    assert sorted(line for line in out.splitlines() if line.startswith("from ")) == ["from 1", "from 2", "from 3"]
+    assert out.endswith("Long = 6\n")
+
+
 def test_compile_errors(scala):
     done, out = run(scala, "val before = 1\nmissing + 1")
     assert done["error"]["name"] == "Error"

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.PrintWriter;
 import java.io.StringReader;
@@ -81,7 +82,9 @@ public final class Driver {
     public static void main(String[] args) throws Exception {
         events = Events.open();
         ui = new LiveUi(events);
-        Thread commands = new Thread(Driver::serve, "glaux-commands");
+        InputStream in = System.in;
+        System.setIn(InputStream.nullInputStream()); // commands are not for the user's code
+        Thread commands = new Thread(() -> serve(in), "glaux-commands");
         commands.setDaemon(true);
         commands.start();
         Map<String, String> given = new TreeMap<>(); // the session's own properties
@@ -211,8 +214,8 @@ public final class Driver {
     }
 
     /** Obeys commands until the shim is gone or says stop. */
-    private static void serve() {
-        try (BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
+    private static void serve(InputStream from) {
+        try (BufferedReader in = new BufferedReader(new InputStreamReader(from, StandardCharsets.UTF_8))) {
             String line = in.readLine();
             if (line != null) {
                 ObjectMapper json = new ObjectMapper();
