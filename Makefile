@@ -10,6 +10,8 @@ BUILD     := build
 VENV      := $(BUILD)/venv/$(shell sha256sum test/compat/requirements.txt 2>/dev/null | cut -c1-12)
 # SageMaker Studio's library lives apart: it wants other releases of what the clients need.
 STUDIO    := $(BUILD)/venv/$(shell sha256sum test/compat/studio.txt 2>/dev/null | cut -c1-12)
+# Glue's Jupyter kernels likewise.
+KERNEL    := $(BUILD)/venv/$(shell sha256sum test/compat/kernel.txt 2>/dev/null | cut -c1-12)
 PEERS     := $(BUILD)/venv/$(shell sha256sum bench/requirements.txt 2>/dev/null | cut -c1-12)
 LINT      := $(BUILD)/tools/golangci-lint-$(GOLANGCI)
 # Cases for the JSON 1.1 codec, read by internal/awsapi's tests.
@@ -60,7 +62,7 @@ demo: build $(VENV)/ok
 	$(VENV)/bin/python test/demo/demo.py
 
 ## test: everything CI runs
-test: build $(VENV)/ok $(STUDIO)/ok $(LINT) $(VECTORS)
+test: build $(VENV)/ok $(STUDIO)/ok $(KERNEL)/ok $(LINT) $(VECTORS)
 	GO=$(GO) PYTHON=$(PYTHON) VENV=$(VENV) LINT=$(LINT) GOFMT=$$($(GO) env GOROOT)/bin/gofmt bash test/all.sh
 
 ## bench: the benchmark table, peers included
@@ -90,8 +92,7 @@ lock:
 	$(PYTHON) -m venv $(BUILD)/lock
 	$(BUILD)/lock/bin/pip install -q pip-tools==$(shell cat test/compat/pip-tools.txt)
 	for dir in test/compat bench internal/install; do (cd $$dir && $(abspath $(BUILD))/lock/bin/pip-compile -q --generate-hashes --strip-extras --no-emit-find-links --no-emit-index-url --no-emit-trusted-host --allow-unsafe --no-header -o requirements.txt requirements.in) || exit 1; done
-	cd test/compat && $(abspath $(BUILD))/lock/bin/pip-compile -q --generate-hashes --strip-extras --no-emit-find-links --no-emit-index-url --no-emit-trusted-host --allow-unsafe --no-header -o $(abspath $(BUILD))/lock/studio.txt studio.in
-	$(PYTHON) test/compat/only.py test/compat/studio.in $(BUILD)/lock/studio.txt > test/compat/studio.txt
+	for name in studio kernel; do (cd test/compat && $(abspath $(BUILD))/lock/bin/pip-compile -q --generate-hashes --strip-extras --no-emit-find-links --no-emit-index-url --no-emit-trusted-host --allow-unsafe --no-header -o $(abspath $(BUILD))/lock/$$name.txt $$name.in) && $(PYTHON) test/compat/only.py test/compat/$$name.in $(BUILD)/lock/$$name.txt > test/compat/$$name.txt || exit 1; done
 
 $(LINT):
 	@mkdir -p $(BUILD)/tools/tmp
@@ -115,6 +116,8 @@ $(VENV)/ok: test/compat/requirements.txt
 	$(environment)
 
 $(STUDIO)/ok: test/compat/studio.txt
+$(KERNEL)/ok: test/compat/kernel.txt
+$(STUDIO)/ok $(KERNEL)/ok:
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install -q --disable-pip-version-check --no-deps --require-hashes -r $<

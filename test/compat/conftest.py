@@ -4,6 +4,7 @@ The fixtures start bin/glaux in a temporary directory, with the Spark runtime
 that GLAUX_TEST_RUNTIME names (make test installs it once below build/).
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -153,6 +154,27 @@ class Server:
         return json.loads(out.stdout) if out.stdout.strip().startswith(("{", "[")) else out.stdout
 
 
+class ApartServer(Server):
+    """A server with a network of its own, and clients that join it there."""
+
+    kept = [] if os.geteuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
+    join = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+
+    def command(self, *arguments):
+        return ["unshare", *self.kept, "--net", "sh", "-c",
+                "ip link set lo up && echo 443 >/proc/sys/net/ipv4/ip_unprivileged_port_start && exec \"$@\"", "sh", *arguments]
+
+    def inside(self, *command):
+        return ["nsenter", f"--target={self.process.pid}", *self.join, "--net", *map(str, command)]
+
+    def python(self, code, timeout=180, **env):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GRPC_", "SPARK_"))}
+        out = subprocess.run(self.inside(spark_python(), "-c", code), env={**clean, **self.env, **env}, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, cwd=self.tmp)
+        assert out.returncode == 0, f"{out.stdout}\n{out.stderr[-4000:]}"
+        return out.stdout
+
+
 class Spark:
     """One session, and calculations in it."""
 
@@ -218,6 +240,11 @@ class Spark:
     def end(self):
         self.athena.terminate_session(SessionId=self.id)
         wait_for("session has ended", 60, lambda: self.status()["State"] in ("TERMINATED", "FAILED"))
+
+
+def environment(name):
+    """The directory of the Python environment that make keeps for a locked list of packages."""
+    return ROOT / "build" / "venv" / hashlib.sha256((ROOT / "test/compat" / name).read_bytes()).hexdigest()[:12]
 
 
 def spark_python():

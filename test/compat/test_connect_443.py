@@ -3,13 +3,9 @@
 The server and its clients have a network of their own, in which the port is free and allowed.
 """
 
-import hashlib
-import os
-import subprocess
-
 import pytest
 
-from conftest import ROOT, Server, spark_python
+from conftest import ApartServer, environment
 
 # Amazon's user guide, "Spark Connect support": these lines and no others.
 DOCUMENTED = """
@@ -46,27 +42,6 @@ finally:
 """
 
 
-class ApartServer(Server):
-    """A server with a network of its own, and clients that join it there."""
-
-    kept = [] if os.geteuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
-    join = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-
-    def command(self, *arguments):
-        return ["unshare", *self.kept, "--net", "sh", "-c",
-                "ip link set lo up && echo 443 >/proc/sys/net/ipv4/ip_unprivileged_port_start && exec \"$@\"", "sh", *arguments]
-
-    def inside(self, *command):
-        return ["nsenter", f"--target={self.process.pid}", *self.join, "--net", *map(str, command)]
-
-    def python(self, code, timeout=180, **env):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "GRPC_", "SPARK_"))}
-        out = subprocess.run(self.inside(spark_python(), "-c", code), env={**clean, **self.env, **env}, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, cwd=self.tmp)
-        assert out.returncode == 0, f"{out.stdout}\n{out.stderr[-4000:]}"
-        return out.stdout
-
-
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory):
     s = ApartServer(tmp_path_factory.mktemp("apart"), "--connect-token-life", "5m2s")
@@ -82,7 +57,7 @@ def test_the_documented_lines(apart):
 
 
 def test_sagemaker_studio(apart):
-    library = ROOT / "build" / "venv" / hashlib.sha256((ROOT / "test/compat/studio.txt").read_bytes()).hexdigest()[:12]
+    library = environment("studio.txt")
     role = """
 import boto3
 c = boto3.client("sts").assume_role(RoleArn="arn:aws:iam::000000000000:role/studio", RoleSessionName="someone")["Credentials"]
