@@ -10,8 +10,16 @@ import urllib.parse
 from awsglue import files
 
 
+# Milliseconds.
+BAND = 900_000
+
+
 class Bookmark:
-    """The bookmark of one job: for each transformation_ctx the newest time and the files of that time that were read."""
+    """The bookmark of one job: for each transformation_ctx the newest time of a file that was read, and the files of the time before it.
+
+    Files may appear with a time that lies before that of others: an upload has the time at which it began. So files that are up to
+    BAND older than the newest are known one by one; one that is older still, and comes later, is not seen.
+    """
 
     def __init__(self, spark, path: str, writes: bool):
         self._spark, self.path, self._writes = spark, path, writes
@@ -20,15 +28,20 @@ class Bookmark:
         self._seen: dict = {}
 
     def unread(self, context: str, found: "list[files.File]") -> "list[files.File]":
-        """The files that no committed run has read."""
-        before = self._state["contexts"].get(context, {"time": -1, "files": []})
-        known = set(before["files"])
-        fresh = [f for f in found if f.modified > before["time"] or (f.modified == before["time"] and f.path not in known)]
-        newest = max([f.modified for f in found], default=before["time"])
-        if newest >= before["time"]:
-            at = [f.path for f in found if f.modified == newest]
-            self._seen[context] = {"time": newest, "files": sorted(set(at) | (known if newest == before["time"] else set()))}
-        return fresh
+        """The files that no committed run has read, the oldest first."""
+        before = self._before(context)
+        fresh = [f for f in found if f.modified > before["time"] - BAND and before["files"].get(f.path) != f.modified]
+        return sorted(fresh, key=lambda f: (f.modified, f.path))
+
+    def take(self, context: str, taken: "list[files.File]") -> None:
+        """Notes that files are read in this run: the first of those that unread returned."""
+        before = self._before(context)
+        known = {**before["files"], **{f.path: f.modified for f in taken}}
+        newest = max([before["time"], *[f.modified for f in taken]])
+        self._seen[context] = {"time": newest, "files": {p: at for p, at in known.items() if at > newest - BAND}}
+
+    def _before(self, context: str) -> dict:
+        return self._seen.get(context) or self._state["contexts"].get(context, {"time": -1, "files": {}})
 
     def commit(self) -> None:
         """Keeps what was read since the last commit. A paused bookmark keeps nothing."""

@@ -7,7 +7,7 @@ from awsglue import types
 from awsglue.rewrite import find, rewrite
 
 
-def resolve(frame, specs, choice: str, database=None, table_name=None):
+def resolve(frame, specs, choice: str, database=None, table_name=None, thresholds=(0, 0)):
     """The frame with choices resolved by specs, or all of them by one action."""
     if choice == "match_catalog":
         if not database or not table_name:
@@ -15,6 +15,8 @@ def resolve(frame, specs, choice: str, database=None, table_name=None):
         return _match(frame, frame.glue_ctx.spark_session.table("`%s`.`%s`" % (database, table_name)).schema)
     if not specs and not choice:
         raise ValueError("specs or choice is needed")
+    if frame._nothing():
+        return frame._next(frame._df, thresholds=thresholds)
     by_path = {types.path(p): action for p, action in specs or []}
     for path in by_path:
         if find(frame._df.schema, path) is None:
@@ -26,7 +28,7 @@ def resolve(frame, specs, choice: str, database=None, table_name=None):
             return None
         return _resolved(path, col, of, action)
 
-    return frame._next(rewrite(frame._df, replace))
+    return frame._next(rewrite(frame._df, replace), thresholds=thresholds)
 
 
 def _resolved(path, col, of, action: str):

@@ -65,10 +65,10 @@ class GlueContext(SQLContext):
     def create_dynamic_frame_from_options(self, connection_type, connection_options=None, format=None, format_options=None,
                                           transformation_ctx="", push_down_predicate=""):
         """A frame of what a connection gives: files ("s3", "file"), or tables of iceberg, delta and hudi where the session has their jars."""
-        frame = self._read(connection_type, connection_options or {}, format, format_options or {}, transformation_ctx)
+        make, errors = self._read(connection_type, connection_options or {}, format, format_options or {}, transformation_ctx)
         if push_down_predicate:
-            frame = frame.filter(push_down_predicate)
-        return DynamicFrame(frame, self, transformation_ctx)
+            return DynamicFrame(lambda: make().filter(push_down_predicate), self, transformation_ctx, errors)
+        return DynamicFrame(make, self, transformation_ctx, errors)
 
     def create_dynamic_frame_from_catalog(self, database=None, table_name=None, redshift_tmp_dir="", transformation_ctx="",
                                           push_down_predicate="", additional_options=None, catalog_id=None, **options):
@@ -76,16 +76,23 @@ class GlueContext(SQLContext):
         only("the argument", options, {"name_space"})
         if catalog_id is not None:
             raise missing("catalog_id")
+        self._no_bookmark(transformation_ctx)
         return DynamicFrame(self._table(options.get("name_space") or database, table_name, push_down_predicate, additional_options), self, table_name)
 
     def create_data_frame_from_options(self, connection_type, connection_options=None, format=None, format_options=None, transformation_ctx=""):
         """A DataFrame of what a connection gives; see create_dynamic_frame_from_options."""
-        return _unmarked(self._read(connection_type, connection_options or {}, format, format_options or {}, transformation_ctx))
+        return _unmarked(self._read(connection_type, connection_options or {}, format, format_options or {}, transformation_ctx)[0]())
 
     def create_data_frame_from_catalog(self, database, table_name, transformation_ctx="", additional_options=None, push_down_predicate="", **options):
         """A DataFrame of a table of the session's catalog."""
         only("the argument", options, set())
+        self._no_bookmark(transformation_ctx)
         return self._table(database, table_name, push_down_predicate, additional_options)
+
+    def _no_bookmark(self, context: str) -> None:
+        """Refuses a source that a bookmark does not know: it would be read whole by every run."""
+        if self._bookmark is not None and context:
+            raise missing("a bookmark of a table (transformation_ctx %r)" % context)
 
     def _table(self, database, table_name, predicate, additional_options) -> DataFrame:
         additional_options = dict(additional_options or {})
@@ -96,10 +103,12 @@ class GlueContext(SQLContext):
                 frame = frame.filter(condition)
         return frame
 
-    def _read(self, connection_type, options: dict, format, format_options: dict, context: str) -> DataFrame:
+    def _read(self, connection_type, options: dict, format, format_options: dict, context: str):
+        """How the data frame of a source is made, and the RDD of records that had errors, or None."""
         kind = connection_type.lower()
         if kind in _TABLES or (format or "").lower() in _TABLES:
-            return self._tables(kind if kind in _TABLES else format.lower(), options)
+            self._no_bookmark(context)
+            return lambda: self._tables(kind if kind in _TABLES else format.lower(), options), None
         if kind not in ("s3", "file"):
             raise missing("the connection type %r" % connection_type)
         only("the option of s3 sources", options, _SOURCE)
@@ -115,8 +124,10 @@ class GlueContext(SQLContext):
         for name in ("boundedFiles", "boundedSize"):
             if name in options:
                 found = _bounded(found, name, int(options[name]))
+        if self._bookmark is not None and context:
+            self._bookmark.take(context, found)
         if not found:
-            return self._nothing()
+            return self._nothing, None
         base = paths[0] if len(paths) == 1 and not any(c in paths[0] for c in "*?[{") and paths[0].rstrip("/") != found[0].path else None
         return formats.read(self.spark_session, format.lower(), [f.path for f in found], base, format_options)
 
@@ -185,6 +196,8 @@ class GlueContext(SQLContext):
             raise ValueError("the option path is needed")
         if not format:
             raise ValueError("a format is needed")
+        if not frame.columns:
+            return  # there was nothing to read
         formats.write(frame, format.lower(), options["path"], list(options.get("partitionKeys") or []),
                       options.get("compression") or options.get("compressionType"), format_options)
 

@@ -2,13 +2,14 @@
 
 import json
 
-from pyspark.sql import DataFrame
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from awsglue import choices, records, relational, types
 from awsglue.missing import missing, only
-from awsglue.rewrite import column, find, quoted, rewrite
+from awsglue.rewrite import column, conform, find, quoted, rewrite
 
 
 class DynamicFrame:
@@ -17,13 +18,16 @@ class DynamicFrame:
     ``frame`` is a DataFrame, or a function that makes it when it is first needed. Frames never change; each method returns another.
     """
 
-    def __init__(self, frame, glue_ctx, name: str = "", errors=None, thresholds: "tuple[int, int]" = (0, 0)):
+    def __init__(self, frame, glue_ctx, name: str = "", errors=None):
         self._frame = frame if isinstance(frame, DataFrame) else None
         self._make = None if isinstance(frame, DataFrame) else frame
         self.glue_ctx = glue_ctx
         self.name = name
-        self._errors = errors  # an RDD of dictionaries; None: there are none
-        self._thresholds = thresholds  # of this stage, and of all
+        self._errors = errors  # an RDD of dictionaries, of this stage and all before; None: there are none
+        self._stage_errors = errors  # of this stage alone
+        self._checks: tuple = ()  # (errors, how many there may be), of this stage and all before
+        self._records = None  # an RDD of dictionaries that the frame will be made of; None: it is there already
+        self._hint = None  # the schema that they had before
 
     @classmethod
     def fromDF(cls, dataframe: DataFrame, glue_ctx, name: str) -> "DynamicFrame":
@@ -37,10 +41,19 @@ class DynamicFrame:
         return self._frame
 
     def _next(self, frame, name: str = "", errors=None, thresholds: "tuple[int, int]" = (0, 0)) -> "DynamicFrame":
-        """A frame made of this one, which has its errors too."""
-        if errors is not None and self._errors is not None:
-            errors = self._errors.union(errors)
-        return DynamicFrame(frame, self.glue_ctx, name or self.name, errors if errors is not None else self._errors, thresholds)
+        """A frame made of this one, which has its errors too. ``thresholds`` are of the errors of this stage, and of all."""
+        both = errors if self._errors is None else self._errors if errors is None else self._errors.union(errors)
+        made = DynamicFrame(frame, self.glue_ctx, name or self.name, both)
+        made._stage_errors = errors
+        made._checks = self._checks
+        for what, most in ((errors, thresholds[0]), (both, thresholds[1])):
+            if what is not None and most > 0:
+                made._checks += ((what, most),)
+        return made
+
+    def _nothing(self) -> bool:
+        """Whether nothing is known of the records: there was nothing to read."""
+        return not self._df.columns
 
     # What a frame is.
 
@@ -91,8 +104,8 @@ class DynamicFrame:
         return 0 if self._errors is None else self._errors.count()
 
     def stageErrorsCount(self) -> int:
-        """How many records had errors; those of frames before are among them."""
-        return self.errorsCount()
+        """How many records had errors here."""
+        return 0 if self._stage_errors is None else self._stage_errors.count()
 
     def errorsAsDynamicFrame(self) -> "DynamicFrame":
         """The records that had errors, each with what was wrong."""
@@ -104,9 +117,9 @@ class DynamicFrame:
 
     def assertErrorThreshold(self) -> None:
         """Raises when more records had errors than the thresholds allow; zero allows any number."""
-        most = min([t for t in self._thresholds if t > 0], default=0)
-        if most and self._errors is not None and self.errorsCount() > most:
-            raise Exception("error threshold reached: more than %d records had errors, the first of them: %s" % (most, self._errors.first()["error"]))
+        for errors, most in self._checks:
+            if errors.count() > most:
+                raise Exception("error threshold reached: more than %d records had errors, the first of them: %s" % (most, errors.first()["error"]))
 
     # Fields.
 
@@ -144,7 +157,10 @@ class DynamicFrame:
             into = tree
             for step in steps[:-1]:
                 into = into.setdefault(step, {})
-            into[steps[-1]] = column(steps)
+                if not isinstance(into, dict):
+                    break  # the whole of it was asked for already
+            else:
+                into[steps[-1]] = column(steps)
         return self._next(self._df.select(*_columns(tree)), thresholds=(stageThreshold, totalThreshold))
 
     def drop_fields(self, paths, transformation_ctx="", info="", stageThreshold=0, totalThreshold=0) -> "DynamicFrame":
@@ -160,7 +176,14 @@ class DynamicFrame:
         if old[:-1] == new[:-1]:
             frame = rewrite(self._df, lambda path, col, of: [(new[-1], col)] if path == old else None)
             return self._next(frame, thresholds=(stageThreshold, totalThreshold))
-        moved = self._df.select("*", *_columns(_nested(new, column(old)))) if find(self._df.schema, old) is not None else self._df
+        moved = self._df
+        if find(moved.schema, old) is not None:
+            into = find(moved.schema, new[:1])
+            if isinstance(into, T.StructType) and len(new) > 1 and find(moved.schema, new[:-1]) is not None:
+                inner = ".".join(quoted(n) for n in new[1:])
+                moved = moved.withColumn(new[0], F.col(quoted(new[0])).withField(inner, column(old)))
+            else:
+                moved = moved.select("*", *_columns(_nested(new, column(old))))
         frame = rewrite(moved, lambda path, col, of: [] if path == old else None)
         return self._next(frame, thresholds=(stageThreshold, totalThreshold))
 
@@ -182,6 +205,8 @@ class DynamicFrame:
         holds = F.lit(True)
         for text, tests in comparison_dict.items():
             at = types.path(text)
+            if self._nothing():
+                break
             if find(self._df.schema, at) is None:
                 raise ValueError("there is no field %r" % text)
             for sign, value in tests.items():
@@ -207,9 +232,7 @@ class DynamicFrame:
             raise ValueError("specs and choice cannot both be given")
         if catalog_id is not None:
             raise missing("resolveChoice with catalog_id")
-        found = choices.resolve(self, specs, choice, database, table_name)
-        found._thresholds = (stageThreshold, totalThreshold)
-        return found
+        return choices.resolve(self, specs, choice, database, table_name, (stageThreshold, totalThreshold))
 
     def unbox(self, path, format, transformation_ctx="", info="", stageThreshold=0, totalThreshold=0, **options) -> "DynamicFrame":
         """Parses the text of a field, in the format "json" or "csv", into fields."""
@@ -235,10 +258,9 @@ class DynamicFrame:
 
     def filter(self, f, transformation_ctx="", info="", stageThreshold=0, totalThreshold=0) -> "DynamicFrame":
         """The records for which ``f`` is true; it gets them as dictionaries. Those for which it raises are errors."""
-        schema = self._df.schema
         kept = self._each(lambda r: [r] if f(r) else [], (stageThreshold, totalThreshold), True)
-        good = kept._good
-        kept._make = lambda: records.frame_of(good, self.glue_ctx.spark_session, schema)
+        good = kept._records
+        kept._make = lambda: records.frame_of(good, self.glue_ctx.spark_session, self._df.schema)
         return kept
 
     def flatMap(self, f, preservesPartitioning=False, transformation_ctx="", info="", stageThreshold=0, totalThreshold=0) -> "DynamicFrame":
@@ -247,15 +269,23 @@ class DynamicFrame:
 
     def mapPartitions(self, f, preservesPartitioning=True, transformation_ctx="", info="", stageThreshold=0, totalThreshold=0) -> "DynamicFrame":
         """The records that ``f`` makes of the records of each partition."""
-        made = records.records_of(self._df).mapPartitions(f, preservesPartitioning)
-        return self._next(lambda: records.frame_of(made, self.glue_ctx.spark_session), thresholds=(stageThreshold, totalThreshold))
+        source, hint = self._source()
+        made = source.mapPartitions(f, preservesPartitioning)
+        return self._next(lambda: records.frame_of(made, self.glue_ctx.spark_session, hint=hint), thresholds=(stageThreshold, totalThreshold))
+
+    def _source(self):
+        """The records as an RDD of dictionaries, and the schema that they have or had."""
+        if self._frame is None and self._records is not None:
+            return self._records, self._hint
+        return records.records_of(self._df), self._df.schema
 
     def _each(self, f, thresholds, preserves) -> "DynamicFrame":
-        tried = records.records_of(self._df).flatMap(_trying(f), preserves).cache()
+        source, hint = self._source()
+        tried = source.flatMap(_trying(f), preserves).persist(StorageLevel.MEMORY_AND_DISK)
         good = tried.filter(lambda t: t[0]).values()
         bad = tried.filter(lambda t: not t[0]).values()
-        made = self._next(lambda: records.frame_of(good, self.glue_ctx.spark_session), errors=bad, thresholds=thresholds)
-        made._good = good
+        made = self._next(lambda: records.frame_of(good, self.glue_ctx.spark_session, hint=hint), errors=bad, thresholds=thresholds)
+        made._records, made._hint = good, hint
         return made
 
     # Several frames.
@@ -265,6 +295,8 @@ class DynamicFrame:
         paths1, paths2 = [[p] if isinstance(p, str) else list(p) for p in (paths1, paths2)]
         if len(paths1) != len(paths2):
             raise ValueError("as many paths are needed on both sides of a join")
+        if self._nothing() or frame2._nothing():
+            return self._next(self._df.limit(0), errors=frame2._errors, thresholds=(stageThreshold, totalThreshold))
         left, right = self._df, frame2._df
         keys = ["__left_%d" % n for n in range(len(paths1))]
         left = left.select("*", *[column(types.path(p)).alias(k) for p, k in zip(paths1, keys)])
@@ -279,7 +311,7 @@ class DynamicFrame:
 
     def union(self, frame2: "DynamicFrame", transformation_ctx="", info="", stageThreshold=0, totalThreshold=0) -> "DynamicFrame":
         """The records of both frames."""
-        return self._next(self._df.unionByName(frame2._df, allowMissingColumns=True), errors=frame2._errors, thresholds=(stageThreshold, totalThreshold))
+        return self._next(_together(self._df, frame2._df), errors=frame2._errors, thresholds=(stageThreshold, totalThreshold))
 
     def mergeDynamicFrame(self, stage_dynamic_frame, primary_keys, transformation_ctx="", options=None, info="",
                           stageThreshold=0, totalThreshold=0) -> "DynamicFrame":
@@ -288,12 +320,14 @@ class DynamicFrame:
         staged = stage_dynamic_frame._df
         if not primary_keys:
             raise ValueError("primary_keys are needed")
+        if self._nothing() or stage_dynamic_frame._nothing():
+            return self.union(stage_dynamic_frame)
         there = staged.select(*[column(types.path(k)).alias("__key_%d" % n) for n, k in enumerate(primary_keys)]).distinct()
         same = F.lit(True)
         for n, k in enumerate(primary_keys):
             same = same & column(types.path(k)).eqNullSafe(F.col("__key_%d" % n))
         kept = self._df.join(there, same, "left_anti")
-        return self._next(staged.unionByName(kept, allowMissingColumns=True), errors=stage_dynamic_frame._errors, thresholds=(stageThreshold, totalThreshold))
+        return self._next(_together(staged, kept), errors=stage_dynamic_frame._errors, thresholds=(stageThreshold, totalThreshold))
 
     def spigot(self, path, options=None, transformation_ctx="", info="", stageThreshold=0, totalThreshold=0) -> "DynamicFrame":
         """Writes some of the records to ``path`` as JSON and returns all of them. Options: topk, prob."""
@@ -311,6 +345,12 @@ class DynamicFrame:
         """Writes the records; see GlueContext.write_dynamic_frame."""
         self.glue_ctx.write_dynamic_frame_from_options(self, connection_type, connection_options or {}, format, format_options or {})
         return self
+
+
+    def __getattr__(self, name):
+        if name in ("unnest_ddb_json", "simplify_ddb_json"):
+            raise missing("DynamicFrame." + name)
+        raise AttributeError("%r object has no attribute %r" % (type(self).__name__, name))
 
 
 class DynamicFrameCollection:
@@ -370,11 +410,23 @@ class ResolveOption:
 def _trying(f):
     def tried(record):
         try:
-            return [(True, made) for made in f(record)]
+            made = list(f(record))
+            for r in made:
+                if not isinstance(r, (dict, Row)):
+                    raise TypeError("the function returned a %s, not a record" % type(r).__name__)
+            return [(True, r) for r in made]
         except Exception as failed:
             return [(False, {"error": "%s: %s" % (type(failed).__name__, failed), "record": record})]
 
     return tried
+
+
+def _together(a: DataFrame, b: DataFrame) -> DataFrame:
+    """The records of both, each with its own types."""
+    schema = records.merge(a.schema, b.schema)
+    if not types.has_choice(schema):
+        return a.unionByName(b, allowMissingColumns=True)
+    return conform(a, schema).unionByName(conform(b, schema))
 
 
 def _unmarked(frame: DataFrame) -> DataFrame:

@@ -1,7 +1,7 @@
 """Files below paths of the session's file systems, by way of Hadoop."""
 
-import fnmatch
 import json
+import re
 
 
 class File:
@@ -43,7 +43,30 @@ def _walk(fs, status, recurse: bool, top: bool, found: "list[File]") -> None:
 def _excluded(path: str, pattern: str) -> bool:
     if "://" not in pattern:
         path = path.split("://", 1)[-1].split("/", 1)[-1]
-    return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, pattern.replace("**", "*"))
+    return re.fullmatch(_expression(pattern), path) is not None
+
+
+def _expression(pattern: str) -> str:
+    """A glob as a regular expression: * and ? stay within a name, ** does not, {a,b} is one of several, [ab] one of some characters."""
+    out, at, braces = "", 0, 0
+    while at < len(pattern):
+        c = pattern[at]
+        if pattern.startswith("**", at):
+            out, at = out + ".*", at + 2
+            continue
+        if c == "[" and "]" in pattern[at + 1:]:
+            end = pattern.index("]", at + 1)
+            inside = pattern[at + 1:end]
+            out += "[" + ("^" if inside.startswith(("!", "^")) else "") + re.escape(inside.lstrip("!^")).replace(r"\-", "-") + "]"
+            at = end + 1
+            continue
+        if c == "\\" and at + 1 < len(pattern):
+            out, at = out + re.escape(pattern[at + 1]), at + 2
+            continue
+        braces += {"{": 1, "}": -1}.get(c, 0)
+        out += {"*": "[^/]*", "?": "[^/]", "{": "(?:", "}": ")"}.get(c) or ("|" if c == "," and braces else re.escape(c))
+        at += 1
+    return out
 
 
 def exclusions(value) -> "list[str]":

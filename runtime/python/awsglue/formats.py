@@ -3,6 +3,9 @@
 import json
 import re
 
+from pyspark import StorageLevel
+from pyspark.sql import types as T
+
 from awsglue import records, types
 from awsglue.missing import missing, only
 
@@ -16,55 +19,72 @@ WRITE = READ
 
 
 def read(spark, format: str, paths: "list[str]", base: "str | None", options: dict):
-    """A data frame of files in a format."""
+    """How a data frame of files in a format is made, and the RDD of records that had errors, or None."""
     if format not in READ:
         raise missing("reading the format %r" % format)
     if format == "csv":
-        return _csv(spark, paths, base, options)
+        only("the option of format csv", options, _CSV_READ)
+        if _true(options.get("skipFirst")) and _true(options.get("withHeader")):
+            raise missing("skipFirst together with withHeader")
+        return lambda: _csv(spark, paths, base, options), None
     if format == "json":
         return _json(spark, paths, base, options)
     only("the option of format " + format, options, {"version"} if format == "avro" else set())
-    return _based(spark.read.format(format), base).load(paths)
+    # Files may have different fields.
+    return lambda: _based(spark.read, base).option("mergeSchema", format != "avro").format(format).load(paths), None
 
 
 def _based(reader, base):
+    reader = reader.option("__globPaths__", False)  # the paths are names
     return reader.option("basePath", base) if base else reader
 
 
 def _csv(spark, paths, base, options):
-    only("the option of format csv", options, _CSV_READ)
-    reader = spark.read.option("sep", options.get("separator", ",")).option("header", _true(options.get("withHeader")))
+    reader = _based(spark.read, base).option("sep", options.get("separator", ",")).option("header", _true(options.get("withHeader")))
+    reader = reader.option("enforceSchema", False)  # files whose headers differ are no table
     quote = options.get("quoteChar", '"')
     reader = reader.option("quote", "" if str(quote) == "-1" else quote)
     reader = reader.option("escape", options.get("escaper") or ('"' if str(quote) != "-1" else "\\"))
     if _true(options.get("multiLine", options.get("multiline"))):
         reader = reader.option("multiLine", True)
     if _true(options.get("skipFirst")):
-        if _true(options.get("withHeader")):
-            raise missing("skipFirst together with withHeader")
-        found = _based(reader.option("header", True), base).csv(paths)  # the first line of each file names nothing here
+        found = reader.option("header", True).option("enforceSchema", True).csv(paths)  # the first line of each file names nothing here
         return found.toDF(*["col%d" % n for n in range(len(found.columns))])
-    found = _based(reader, base).csv(paths)
+    found = reader.csv(paths)
     if _true(options.get("withHeader")):
         return found
     return found.toDF(*[re.sub(r"^_c(\d+)$", r"col\1", c) for c in found.columns])
 
 
 def _json(spark, paths, base, options):
-    """Each record keeps its own types: a field that has several becomes a choice."""
+    """Each record keeps its own types: a field that has several becomes a choice. What is no JSON is an error."""
     only("the option of format json", options, _JSON_READ)
-    multi = _true(options.get("multiLine", options.get("multiline")))
     steps = _json_path(options.get("jsonPath"))
-    if not multi and not steps:
-        lines = spark.read.text(paths).rdd.map(lambda r: r[0]).filter(lambda t: t.strip())
-        schema = records.schema_of(lines.map(json.loads).flatMap(_objects))
-        if not types.has_choice(schema) and not _has_null(schema):
+    whole = _true(options.get("multiLine", options.get("multiline"))) or bool(steps)
+    texts = _based(spark.read, base).text(paths, wholetext=whole)
+    parts = texts.columns[1:]  # what the directories say
+    tried = texts.rdd.flatMap(lambda r: _tried(r[0], steps, dict(zip(parts, r[1:])))).persist(StorageLevel.MEMORY_AND_DISK)
+    good, bad = tried.filter(lambda t: t[1] is None).keys(), tried.filter(lambda t: t[1] is not None).map(lambda t: {"error": t[1], "record": t[0]})
+
+    def make():
+        schema = records.schema_of(good)
+        if not whole and not types.has_choice(schema) and not _has_null(schema) and schema.fields and bad.isEmpty():
             # Spark reads that by itself, several times as fast; the values are the same.
-            return _based(spark.read.schema(schema), base).json(paths) if schema.fields else spark.createDataFrame([], schema)
-        return records.frame_of(lines.map(json.loads).flatMap(_objects), spark, schema)
-    texts = spark.sparkContext.wholeTextFiles(",".join(paths)).values()
-    found = texts.flatMap(_documents).flatMap(lambda d: _at(d, steps)).flatMap(_objects)
-    return records.frame_of(found, spark)
+            inside = T.StructType([f for f in schema.fields if f.name not in parts])
+            return _based(spark.read, base).schema(inside).json(paths) if not parts else _based(spark.read, base).schema(schema).json(paths)
+        return records.frame_of(good, spark, schema)
+
+    return make, bad
+
+
+def _tried(text: str, steps: "list[str]", parts: dict) -> list:
+    """The records of a text, each with None, or the text and what is wrong with it."""
+    if not text.strip():
+        return []
+    try:
+        return [({**r, **parts}, None) for d in _documents(text) for v in _at(d, steps) for r in _objects(v)]
+    except ValueError as failed:
+        return [(text, "ValueError: %s" % failed)]
 
 
 def _has_null(of) -> bool:
@@ -121,6 +141,7 @@ def write(frame, format: str, path: str, partitions: "list[str]", compression: "
         quote = str(options.get("quoteChar", '"'))
         writer = writer.option("quote", "\u0000" if quote == "-1" else quote)
         writer = writer.option("escape", options.get("escaper") or '"').option("emptyValue", "")
+        writer = writer.option("ignoreLeadingWhiteSpace", False).option("ignoreTrailingWhiteSpace", False)
     elif format == "parquet":
         only("the option of format parquet", options, _PARQUET_WRITE)
         compression = options.get("compression", compression)

@@ -71,6 +71,8 @@ def _named_again(stored, like):
 
 def unbox(frame, path: str, format: str, options: dict, thresholds):
     """Parses the text of a field. The schema is that of all texts; a text that cannot be parsed is an error record."""
+    if frame._nothing():
+        return frame._next(frame._df, thresholds=thresholds)
     at = types.path(path)
     of = find(frame._df.schema, at)
     if of is None:
@@ -92,7 +94,7 @@ def unbox(frame, path: str, format: str, options: dict, thresholds):
             parsed = lambda col: F.from_json(col.cast("string"), inner) if isinstance(inner, (T.StructType, T.ArrayType)) else col.cast("string").cast(inner)  # noqa: E731
         errors = bad
     elif format == "csv":
-        only("the option of unbox", options, {"separator", "quoteChar", "escaper", "withHeader"})
+        only("the option of unbox", options, {"separator", "quoteChar", "escaper"})
         separator = options.get("separator", ",")
         width = frame._df.select(F.max(F.size(F.split(text, "\\Q" + separator + "\\E"))).alias("n")).first()["n"] or 1
         inner = T.StructType([T.StructField("col%d" % n, T.StringType()) for n in range(width)])

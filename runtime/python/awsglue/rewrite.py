@@ -70,6 +70,44 @@ def _elements(path, column, of, replace):
     return F.transform(column, lambda e: _inside(path, e, of.elementType, replace)[0]), True
 
 
+def conform(frame, schema: T.StructType):
+    """A data frame whose columns have the types of a schema that records.merge made of its own and others."""
+    here = {f.name: f.dataType for f in frame.schema.fields}
+    return frame.select(*[
+        (_conformed(F.col(quoted(f.name)), here[f.name], f.dataType) if f.name in here else _null(f.dataType)).alias(f.name) for f in schema.fields])
+
+
+def _null(of):
+    # A cast would lose the marks of choices inside.
+    return _marked(F.lit(None), of) if types.is_choice(of) else F.lit(None).cast(types.plain(of))
+
+
+def _marked(value, of):
+    """A choice of which the field of a type is a value; of a null all fields are null."""
+    return F.when(F.lit(False), F.struct(*[F.lit(None).cast(types.plain(f.dataType)).alias(f.name, metadata=f.metadata) for f in of.fields]))
+
+
+def _conformed(column, of, to):
+    if of == to:
+        return column
+    if types.is_choice(to):
+        parts = {f.name: (column.getField(f.name), f.dataType) for f in of.fields} if types.is_choice(of) else {types.type_name(of): (column, of)}
+        if "int" in parts and "int" not in to.fieldNames():
+            parts["long"] = parts.pop("int")
+        made = F.struct(*[
+            (_conformed(*parts[f.name], f.dataType) if f.name in parts else F.lit(None).cast(types.plain(f.dataType))).alias(f.name, metadata=f.metadata)
+            for f in to.fields])
+        return F.when(column.isNotNull(), made)
+    if isinstance(to, T.StructType) and isinstance(of, T.StructType):
+        here = {f.name: f.dataType for f in of.fields}
+        made = F.struct(*[
+            (_conformed(column.getField(f.name), here[f.name], f.dataType) if f.name in here else _null(f.dataType)).alias(f.name) for f in to.fields])
+        return F.when(column.isNotNull(), made)
+    if isinstance(to, T.ArrayType) and isinstance(of, T.ArrayType):
+        return F.transform(column, lambda e: _conformed(e, of.elementType, to.elementType))
+    return column.cast(types.plain(to))
+
+
 def find(schema: T.StructType, path: "tuple[str, ...]") -> "T.DataType | None":
     """The type of what is at a path; None: nothing is there."""
     at: T.DataType = schema
@@ -92,6 +130,8 @@ def find(schema: T.StructType, path: "tuple[str, ...]") -> "T.DataType | None":
 
 def column(path: "tuple[str, ...]"):
     """The column at a path of names."""
+    if "[]" in path:
+        raise ValueError("a field inside of an array cannot be taken out of it: %s" % ".".join(path))
     at = F.col(quoted(path[0]))
     for step in path[1:]:
         at = at.getField(step)

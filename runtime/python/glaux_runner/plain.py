@@ -5,8 +5,10 @@ A line that starts with % is a magic, where the cell is no Python with it: the l
 
 import ast
 import html
+import io
 import json
 import re
+import tokenize
 
 from glaux_runner import display
 
@@ -26,7 +28,7 @@ def parts(code: str, name: str) -> "list[tuple[str, object]]":
         return [("code", ast.parse(code, name))]
     except SyntaxError:
         lines = code.split("\n")
-        magics = [n for n, line in enumerate(lines) if line.startswith("%")]
+        magics = _magic_lines(lines)
         if not magics:
             raise
     split: "list[tuple[str, object]]" = []
@@ -34,13 +36,26 @@ def parts(code: str, name: str) -> "list[tuple[str, object]]":
     for n in magics + [len(lines)]:
         chunk = "\n".join(lines[start:n])
         if chunk.strip():
-            tree = ast.parse(chunk, name)
-            ast.increment_lineno(tree, start)  # errors name the cell's lines
+            tree = ast.parse("\n" * start + chunk, name)  # errors name the cell's lines
             split.append(("code", tree))
         if n < len(lines):
             split.append(("magic", _MAGIC.match(lines[n]).groups()))
         start = n + 1
     return split
+
+
+def _magic_lines(lines: "list[str]") -> "list[int]":
+    """The lines that start with % and do not lie within a text of several lines."""
+    found = [n for n, line in enumerate(lines) if line.startswith("%")]
+    code = "\n".join("#" if n in found else line for n, line in enumerate(lines))
+    inside: "set[int]" = set()
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type == tokenize.STRING:
+                inside.update(range(token.start[0], token.end[0]))  # from the second line on, counted from 0
+    except (tokenize.TokenError, SyntaxError):
+        pass  # what is wrong with the code is said when it is parsed
+    return [n for n in found if n not in inside]
 
 
 def magic(name: str, argument: str, namespace: dict) -> "dict[str, str]":
@@ -90,9 +105,14 @@ def _html(headers: "list[dict[str, str]]", data: "list[list]") -> str:
 def _dumped(value) -> str:
     """JSON, in which numbers that it has not are null."""
     try:
-        return json.dumps(value, default=str, allow_nan=False)
+        return json.dumps(value, default=_plain, allow_nan=False)
     except ValueError:
-        return json.dumps(json.loads(json.dumps(value, default=str), parse_constant=lambda name: None))
+        return json.dumps(json.loads(json.dumps(value, default=_plain), parse_constant=lambda name: None))
+
+
+def _plain(value):
+    """What JSON can hold of a value that it does not know: numbers of numpy are numbers."""
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else str(value)
 
 
 def _columns(value) -> "tuple[list[dict[str, str]], list[list]]":

@@ -101,6 +101,12 @@ def test_plotly(plain):
 def test_unknown_magic_and_lines_of_errors(plain):
     done = run(plain, "x = 1\n%nope x")[0]
     assert (done["error"]["name"], done["error"]["value"]) == ("UnknownMagic", "unknown magic command 'nope'")
+    done = run(plain, "y = 5\n%json y\n\nx = = 1")[0]
+    assert '  File "<stdin>", line 4' in done["error"]["traceback"]
+    shown = run(plain, "text = '''\n%nope\n'''\n%json text")[1]
+    assert json.loads(shown[0]["application/json"]) == "\n%nope\n"
+    shown = run(plain, "import numpy\n%json [numpy.int64(3), numpy.float64(0.5)]")[1]
+    assert json.loads(shown[0]["application/json"]) == [3, 0.5]
     done = run(plain, "y = 5\n%json y\n1/0")[0]
     assert '  File "<stdin>", line 3, in <module>' in done["error"]["traceback"]
     assert run(plain, "text = '''\n%json\n'''\ntext")[2] == "'\\n%json\\n'\n"  # Python as it is

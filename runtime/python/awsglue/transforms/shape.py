@@ -13,8 +13,8 @@ class Relationalize(GlueTransform):
 class ResolveChoice(GlueTransform):
     """Resolves choices."""
 
-    def __call__(self, frame, specs=None, choice="", transformation_ctx="", info="", stageThreshold=0, totalThreshold=0, database=None, table_name=None):
-        return frame.resolveChoice(specs, choice, database, table_name, transformation_ctx, info, stageThreshold, totalThreshold)
+    def __call__(self, frame, specs=None, choice="", transformation_ctx="", info="", stageThreshold=0, totalThreshold=0, database=None, table_name=None, catalog_id=None):
+        return frame.resolveChoice(specs, choice, database, table_name, transformation_ctx, info, stageThreshold, totalThreshold, catalog_id)
 
 
 class Unbox(GlueTransform):

@@ -7,6 +7,7 @@ import os
 import pytest
 from conftest import plain
 
+from awsglue import files
 from awsglue.job import Job
 
 
@@ -42,6 +43,46 @@ def test_json_records_keep_their_types(glue, tmp_path):
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "all.json").write_text(json.dumps({"data": [{"a": 1}, {"a": 2}]}, indent=1))
     assert plain(read(glue, tmp_path / "m", "json", {"jsonPath": "$.data[*]", "multiline": True})) == [{"a": 1}, {"a": 2}]
+
+
+def test_what_is_no_json_is_an_error(glue, tmp_path):
+    (tmp_path / "a.json").write_text('{"v": 1}\n{broken\n[{"v": 2}]\n')
+    found = read(glue, tmp_path, "json")
+    assert sorted(r["v"] for r in plain(found)) == [1, 2]
+    (error,) = plain(found.errorsAsDynamicFrame())
+    assert error["record"] == "{broken" and error["error"].startswith("ValueError: ")
+
+
+def test_files_of_different_schemas(glue, frame, tmp_path):
+    for n, rows in enumerate([[{"a": 1}], [{"a": 2, "b": "x"}]]):
+        glue.write_dynamic_frame.from_options(frame(rows), "s3", {"path": str(tmp_path / "p")}, "parquet")
+    assert plain(read(glue, tmp_path / "p", "parquet")) == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
+
+
+def test_blanks_of_csv_stay(glue, frame, tmp_path):
+    glue.write_dynamic_frame.from_options(frame([{"s": " x "}]), "s3", {"path": str(tmp_path / "o")}, "csv")
+    assert plain(read(glue, tmp_path / "o", "csv", {"withHeader": True})) == [{"s": " x "}]
+
+
+def test_partitions_of_json(glue, tmp_path):
+    for day, value in (("a", "1"), ("b", '"x"')):
+        (tmp_path / f"day={day}").mkdir()
+        (tmp_path / f"day={day}" / "f.json").write_text('{"v": %s}\n' % value)
+    assert plain(read(glue, tmp_path, "json", recurse=True)) == [{"v": "x", "day": "b"}, {"v": 1, "day": "a"}]
+    (tmp_path / "day=b" / "f.json").write_text('{"v": 2}\n')
+    assert plain(read(glue, tmp_path, "json", recurse=True)) == [{"v": 1, "day": "a"}, {"v": 2, "day": "b"}]
+
+
+@pytest.mark.parametrize("pattern, kept", [
+    ("**.txt", ["a.json", "b.json"]), ("**/{a,b}.*", ["c.txt"]), ("**/?.json", ["c.txt"]),
+    ("*.json", ["a.json", "b.json", "c.txt"]), ("**/[!ab].*", ["a.json", "b.json"]),
+])
+def test_exclusions(glue, spark, tmp_path, pattern, kept):
+    for name in ("a.json", "b.json", "c.txt"):
+        (tmp_path / name).write_text('{"v": 1}\n')
+    found = files.list_files(spark, [str(tmp_path)], False, [pattern])
+    assert sorted(f.path.rsplit("/", 1)[1] for f in found) == sorted(kept)
+    assert read(glue, tmp_path, "json", exclusions=[pattern]).count() == len(kept)
 
 
 def test_partitions_exclusions_and_subdirectories(glue, frame, tmp_path):
@@ -105,6 +146,20 @@ def test_bookmarks(glue, frame, tmp_path):
         assert run() == 0
         assert run(job_bookmark_option="job-bookmark-disable") == 3
         assert (temp / "glue-bookmarks" / "a%20job.json").exists()
+        # One that appears late, and runs that take a part.
+        add("0.json", 1900)
+        assert run() == 1
+        for n in range(4, 8):
+            add("%d.json" % (20 - n), 3000 + n)
+        job = Job(glue)
+        job.init("a job", args)
+        assert [r["a"] for r in plain(read(glue, data, "json", context="source", boundedFiles=3))] == [1, 1, 1]
+        job.commit()
+        assert run() == 1
+        assert run() == 0
+        with pytest.raises(NotImplementedError, match="a bookmark of a table"):
+            job.init("a job", args)
+            glue.create_dynamic_frame.from_catalog("default", "t", transformation_ctx="c")
     finally:
         glue._bookmark = None
 
