@@ -249,6 +249,17 @@ def test_command_line(server, glue, ready):
                "--tags", "from=cli")
     assert made["Session"]["Command"]["Name"] == "gluestreaming" and made["Session"]["MaxCapacity"] == 5
     wait(glue, "cli", "READY")
+    # A stream goes on over statements, and ends when it is told to.
+    run(glue, "q = spark.readStream.format('rate').option('rowsPerSecond', 50).load().writeStream.format('memory').queryName('seen').start()", "cli")
+    more = """
+import time
+before, end = spark.table('seen').count(), time.time() + 30
+while spark.table('seen').count() <= before and time.time() < end: time.sleep(0.1)
+spark.table('seen').count() > before, q.isActive
+"""
+    for _ in range(2):
+        assert run(glue, more, "cli")["Data"]["TextPlain"] == "(True, True)"
+    assert run(glue, "q.stop(); q.isActive", "cli")["Data"]["TextPlain"] == "False"
     assert aws("glue", "get-session", "--id", "cli")["Session"]["Id"] == "cli"
     assert aws("glue", "list-sessions", "--tags", "from=cli")["Ids"] == ["cli"]
     arn = "arn:aws:glue:us-east-1:000000000000:session/cli"
