@@ -65,8 +65,10 @@ func Python() Dialect {
 		Sleep:    func(d time.Duration) string { return fmt.Sprintf("import time; time.sleep(%g)", d.Seconds()) },
 		Late:     func(s string) string { return fmt.Sprintf("print(%q, flush=True)", s) },
 		Forever:  func() string { return "while True: pass" },
-		Stubborn: func() string { // a loop in C that keeps the interpreter's lock
-			return "__import__('collections').deque(__import__('itertools').repeat(0), maxlen=0)"
+		// A loop in C that keeps the interpreter's lock. An interrupt may come
+		// before it is entered.
+		Stubborn: func() string {
+			return "while True:\n  try:\n    __import__('collections').deque(__import__('itertools').repeat(0), maxlen=0)\n  except KeyboardInterrupt:\n    pass"
 		},
 		Raise:   func(name, value string) string { return fmt.Sprintf("raise %s(%q)", name, value) },
 		Crash:   func(code int) string { return fmt.Sprintf("import os; os._exit(%d)", code) },
