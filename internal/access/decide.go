@@ -117,6 +117,9 @@ func (a *Authority) sessionMay(who Caller, action, resource string) bool {
 	case "glue":
 		return a.glueSessionMay(who, operation, resource)
 	case "logs":
+		if rest, ok := strings.CutPrefix(resource, a.home.LogGroup(ident.GlueLogs)); ok {
+			return ownGlueLogs(who, operation, rest)
+		}
 		managed, ok := strings.CutPrefix(resource, a.home.LogGroup(ident.ManagedLogs))
 		group, _, _ := strings.Cut(managed, ":")
 		return !ok || group == who.Workgroup
@@ -138,6 +141,20 @@ func (a *Authority) sessionMay(who Caller, action, resource string) bool {
 		return strings.HasPrefix(operation, "List")
 	}
 	return looks && strings.HasPrefix(resource, "arn:"+a.home.Partition+":athena:"+a.home.Region+":"+a.home.Account+":datacatalog/")
+}
+
+// ownGlueLogs decides about the log groups that all Glue sessions write to: a
+// session may reach its own streams there, whose names end with the beginning
+// of its key, and make the groups, and nothing else.
+func ownGlueLogs(who Caller, operation, rest string) bool {
+	if who.GlueSession == "" || len(who.SessionKey) < ident.KeyInStream {
+		return false
+	}
+	if operation == "CreateLogGroup" || operation == "CreateLogStream" {
+		return true
+	}
+	_, stream, ok := strings.Cut(rest, ":log-stream:")
+	return ok && strings.HasSuffix(stream, "_"+who.SessionKey[:ident.KeyInStream])
 }
 
 // glueSessionMay decides for a session what it may do in Glue: everything with

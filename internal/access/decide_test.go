@@ -267,7 +267,8 @@ func TestGlueSessionReachesItsOwnAlone(t *testing.T) {
 	t.Parallel()
 	a := mustOpen(t, Config{})
 	role := home().Role("exec")
-	who, err := a.ExecutorCaller("key", Executor{SessionID: "my id/1", Glue: true, RoleARN: role})
+	const key = "01234567-89ab"
+	who, err := a.ExecutorCaller(key, Executor{SessionID: "my id/1", Glue: true, RoleARN: role})
 	if err != nil || !strings.HasSuffix(who.ARN, "/GlueJobRunnerSession") {
 		t.Fatalf("got %+v, %v", who, err)
 	}
@@ -294,6 +295,13 @@ func TestGlueSessionReachesItsOwnAlone(t *testing.T) {
 		{who, "glue:DeleteConnection", connection, false},
 		{who, "athena:GetSession", home().Session("w", "s"), false},
 		{athena, "glue:GetSession", mine, false},
+		{who, "logs:CreateLogGroup", home().LogGroup("/aws-glue/sessions/error"), true},
+		{who, "logs:PutLogEvents", home().LogStream("/aws-glue/sessions/error", "my id/1_01234567"), true},
+		{who, "logs:GetLogEvents", home().LogStream("/aws-glue/sessions/error", "yours_89abcdef"), false},
+		{who, "logs:FilterLogEvents", home().LogGroup("/aws-glue/sessions/error"), false},
+		{who, "logs:DeleteLogGroup", home().LogGroup("/aws-glue/sessions/error"), false},
+		{athena, "logs:FilterLogEvents", home().LogGroup("/aws-glue/sessions/error"), false},
+		{who, "logs:FilterLogEvents", home().LogGroup("/mine"), true},
 	} {
 		err := a.Decide(t.Context(), c.who, c.action, c.resource)
 		if (err == nil) != c.want {
@@ -301,7 +309,7 @@ func TestGlueSessionReachesItsOwnAlone(t *testing.T) {
 		}
 	}
 	// What it is survives in its credentials.
-	creds, err := a.ExecutorCredentials("key", Executor{SessionID: "my id/1", Glue: true, RoleARN: role})
+	creds, err := a.ExecutorCredentials(key, Executor{SessionID: "my id/1", Glue: true, RoleARN: role})
 	if err != nil {
 		t.Fatal(err)
 	}

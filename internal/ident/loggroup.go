@@ -6,6 +6,14 @@ import "strings"
 // the workgroup's name follows.
 const ManagedLogs = "/glaux/managed/"
 
+// GlueLogs begins the names of the log groups that all Glue sessions write to.
+// The streams of a session end with an underscore and the first KeyInStream
+// characters of its key.
+const (
+	GlueLogs    = "/aws-glue/sessions/"
+	KeyInStream = 8
+)
+
 // LogGroup returns the ARN of a CloudWatch log group, without the ":*" that
 // some forms have.
 func (h Home) LogGroup(name string) string {

@@ -28,6 +28,7 @@ const (
 // Glue's smallest session.
 const (
 	leastCapacity = 2 // DPUs
+	mostCapacity  = 100000
 	leastWorkers  = 2
 )
 
@@ -38,8 +39,8 @@ func (g *GlueConfig) capacity(most *float64, workerType string, workers *int32) 
 		switch {
 		case workerType != "" || workers != nil:
 			return fault.Invalidf("Please do not set Max Capacity if using Worker Type and Number of Workers.")
-		case math.IsNaN(*most) || math.IsInf(*most, 0) || *most < leastCapacity:
-			return fault.Invalidf("Max Capacity %v is not valid: a session has at least %d DPUs.", *most, leastCapacity)
+		case math.IsNaN(*most) || *most < leastCapacity || *most > mostCapacity:
+			return fault.Invalidf("Max Capacity %v is not valid: a session has at least %d DPUs, and at most %d.", *most, leastCapacity, mostCapacity)
 		}
 		g.MaxCapacity = *most
 		return nil
@@ -55,8 +56,8 @@ func (g *GlueConfig) capacity(most *float64, workerType string, workers *int32) 
 	if workers != nil {
 		n = *workers
 	}
-	if n < leastWorkers {
-		return fault.Invalidf("Number of Workers %d is not valid: a session has at least %d workers.", n, leastWorkers)
+	if n < leastWorkers || n > mostCapacity {
+		return fault.Invalidf("Number of Workers %d is not valid: a session has at least %d workers, and at most %d.", n, leastWorkers, mostCapacity)
 	}
 	g.WorkerType, g.Workers, g.MaxCapacity = workerType, int(n), dpus*float64(n)
 	return nil

@@ -100,3 +100,11 @@ func (s *Session) DPUMillis(now time.Time) int64 {
 	}
 	return max(0, int64(s.DPUs)*lived.Milliseconds())
 }
+
+// roleFrom says where a session has its execution role from.
+func (s *Session) roleFrom() string {
+	if s.Face == Glue {
+		return "session"
+	}
+	return "workgroup"
+}

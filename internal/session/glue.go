@@ -56,6 +56,9 @@ const (
 	connectSince = "5.1"
 )
 
+// mostMinutes bounds the timeouts: 30 days, as the server's own defaults are.
+const mostMinutes = 30 * 24 * 60
+
 // StartGlue makes a Glue session and returns it as PROVISIONING; the driver
 // comes up by itself. Refusals are faults and create nothing.
 func (m *Manager) StartGlue(ctx context.Context, who access.Caller, in GlueRequest) (Session, error) {
@@ -122,12 +125,15 @@ func (in *GlueRequest) config(timeout, idle time.Duration) (*GlueConfig, argumen
 	if err := g.capacity(in.MaxCapacity, in.WorkerType, in.Workers); err != nil {
 		return nil, argument.Effect{}, err
 	}
+	for name, minutes := range map[string]*int32{"Timeout": in.Timeout, "Idle Timeout": in.IdleTimeout} {
+		if minutes != nil && (*minutes < 1 || *minutes > mostMinutes) {
+			return nil, argument.Effect{}, fault.Invalidf("%s %d is not valid: it is at least 1 minute, and at most %d.", name, *minutes, mostMinutes)
+		}
+	}
 	if in.Timeout != nil {
 		g.Timeout = time.Duration(*in.Timeout) * time.Minute
 	}
 	switch {
-	case in.IdleTimeout != nil && *in.IdleTimeout < 1:
-		return nil, argument.Effect{}, fault.Invalidf("Idle Timeout %d is not valid: it is at least 1 minute.", *in.IdleTimeout)
 	case in.IdleTimeout != nil:
 		g.Idle = time.Duration(*in.IdleTimeout) * time.Minute
 	case g.Idle == 0 || g.Idle > g.Timeout:

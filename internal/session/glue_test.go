@@ -65,8 +65,8 @@ func TestGlueCapacity(t *testing.T) {
 		{f(7.5), "", nil, 7.5, "×0", ""},
 		{f(4), "G.1X", nil, 0, "", "Please do not set Max Capacity if using Worker Type and Number of Workers."},
 		{f(4), "", n(3), 0, "", "Please do not set Max Capacity if using Worker Type and Number of Workers."},
-		{f(1), "", nil, 0, "", "Max Capacity 1 is not valid: a session has at least 2 DPUs."},
-		{nil, "", n(1), 0, "", "Number of Workers 1 is not valid: a session has at least 2 workers."},
+		{f(1), "", nil, 0, "", "Max Capacity 1 is not valid: a session has at least 2 DPUs, and at most 100000."},
+		{nil, "", n(1), 0, "", "Number of Workers 1 is not valid: a session has at least 2 workers, and at most 100000."},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -101,7 +101,9 @@ func TestRefusedGlueSessionsCreateNothing(t *testing.T) {
 		"version":        {func(in *session.GlueRequest) { in.GlueVersion = "1.0" }, fault.Invalid, "Glue version 1.0 is not supported: the supported ones are 2.0, 3.0, 4.0, 5.0, 5.1."},
 		"Spark 4":        {func(in *session.GlueRequest) { in.GlueVersion = "6.0" }, fault.Invalid, "Glue version 6.0 is not supported: it needs Spark 4, and the runtime that is installed has Spark 3.5. Use Glue version 5.1."},
 		"Connect on 4.0": {func(in *session.GlueRequest) { in.Kind, in.GlueVersion = session.SparkConnect, "4.0" }, fault.Invalid, "Sessions of type SPARK_CONNECT need Glue version 5.1 or later."},
-		"idle timeout":   {func(in *session.GlueRequest) { in.IdleTimeout = n(0) }, fault.Invalid, "Idle Timeout 0 is not valid: it is at least 1 minute."},
+		"idle timeout":   {func(in *session.GlueRequest) { in.IdleTimeout = n(0) }, fault.Invalid, "Idle Timeout 0 is not valid: it is at least 1 minute, and at most 43200."},
+		"timeout":        {func(in *session.GlueRequest) { in.Timeout = n(160000000) }, fault.Invalid, "Timeout 160000000 is not valid: it is at least 1 minute, and at most 43200."},
+		"capacity":       {func(in *session.GlueRequest) { in.MaxCapacity = f(1e308) }, fault.Invalid, "Max Capacity 1e+308 is not valid: a session has at least 2 DPUs, and at most 100000."},
 		"tag":            {func(in *session.GlueRequest) { in.Tags = []workgroup.Tag{{Key: "aws:x"}} }, fault.Invalid, "aws: prefixed tag key names are not allowed for external use."},
 		"role elsewhere": {func(in *session.GlueRequest) { in.Role = "arn:aws:iam::111111111111:role/x" }, fault.Denied, "Cross-account pass role is not allowed."},
 		"Scala and Connect": {func(in *session.GlueRequest) {

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"glaux/internal/ident"
 )
 
 // Glue's session states.
@@ -68,14 +70,14 @@ func (s *Session) Progress() float64 {
 // standard error, or to standard output.
 func GlueLogGroup(stderr bool) string {
 	if stderr {
-		return "/aws-glue/sessions/error"
+		return ident.GlueLogs + "error"
 	}
-	return "/aws-glue/sessions/output"
+	return ident.GlueLogs + "output"
 }
 
 // GlueLogStream is the name of a session's log streams: its id, as far as a
 // stream may be called so, and the beginning of its key, because another session
 // may have had the id.
 func (s *Session) GlueLogStream() string {
-	return strings.NewReplacer(":", "_", "*", "_").Replace(s.ID) + "_" + string(s.Key)[:8]
+	return strings.NewReplacer(":", "_", "*", "_").Replace(s.ID) + "_" + string(s.Key)[:ident.KeyInStream]
 }

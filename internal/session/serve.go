@@ -139,7 +139,7 @@ func (m *Manager) launch(ctx context.Context, s Session) (engine.Driver, *ending
 	if m.cfg.Assume != nil {
 		if err := m.cfg.Assume(&s); err != nil {
 			m.cfg.Log.WarnContext(ctx, "cannot assume the execution role of a session", "session", s.ID, "err", err)
-			return nil, &ending{FailedStart, fmt.Sprintf("The session could not be started: its execution role %q cannot be assumed; give the workgroup a role of this account.", s.ExecutionRole)}, nil
+			return nil, &ending{FailedStart, fmt.Sprintf("The session could not be started: its execution role %q cannot be assumed; give the %s a role of this account.", s.ExecutionRole, s.roleFrom())}, nil
 		}
 	}
 	spec, err := m.spec(s)

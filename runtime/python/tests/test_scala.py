@@ -1,5 +1,6 @@
 """Cells in Scala, in a session with Spark."""
 
+import json
 import pathlib
 import subprocess
 import tempfile
@@ -64,7 +65,7 @@ if (numbers.size > 5) println("many")
 else println("few")
 (1 + 2) * 3; "two"
 """)
-    assert done["ok"], done
+    assert done["ok"], json.dumps(done)
     assert out == "twice: (n: Int)Int\nnumbers: List[Int] = List(4)\nfew\nres4: Int = 9\nres5: String = two\n"
 
 
@@ -77,7 +78,7 @@ people.map(p => p.copy(age = p.age + 1)).collect().foreach(println)
 people.filter(_.age > 5).count()
 sc.parallelize(Seq(1, 2), 2).map(n => Person("x", n)).collect().map(_.age).sum
 """)
-    assert done["ok"], done
+    assert done["ok"], json.dumps(done)
     assert out.startswith("defined class Person\ndefined object Person\npeople: org.apache.spark.sql.Dataset[Person] = [name: string, age: int]\n")
     assert "Person(Ada,37)\nPerson(Bo,2)\n" in out
     assert out.endswith(": Long = 1\nres8: Int = 3\n"), out
@@ -92,7 +93,7 @@ df.createOrReplaceTempView("ms")
 spark.udf.register("half", (n: Long) => n / 2)
 val total = sql("select sum(half(m)) s from ms").first.getLong(0)
 """)
-    assert done["ok"], done
+    assert done["ok"], json.dumps(done)
     assert out.endswith("total: Long = 30\n"), out
     assert "|  0|\n" in run(scala, 'spark.sql("""select id from ms""").show()')[1]
     assert run(scala, "implicit class More(n: Int) { def more = n + 1 }\n3.more")[1].endswith("Int = 4\n")
@@ -126,7 +127,7 @@ import scala.concurrent.duration._
 import ExecutionContext.Implicits.global
 val counts = (1 to 3).map(n => Future { println("from " + n); spark.range(n).count() })
 Await.result(Future.sequence(counts), 60.seconds).sum""")
-    assert done["ok"], done
+    assert done["ok"], json.dumps(done)
     assert sorted(line for line in out.splitlines() if line.startswith("from ")) == ["from 1", "from 2", "from 3"]
     assert out.endswith("Long = 6\n")
 

@@ -42,6 +42,8 @@ public final class ScalaCells {
 
     private ScalaCells() {}
 
+    private static View view; // set before the session has a context
+
     /** Says whether the session's cells are Scala. */
     static boolean wanted() {
         return "scala".equals(System.getProperty("glaux.language"));
@@ -57,14 +59,13 @@ public final class ScalaCells {
         System.setOut(new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8));
         LoggerFactory.getLogger(ScalaCells.class); // Spark's log keeps the standard error that it finds
         System.setErr(new PrintStream(new ErrorStream(System.err), true, StandardCharsets.UTF_8));
-        View view = new View(Thread.currentThread().getContextClassLoader());
+        view = new View(Thread.currentThread().getContextClassLoader());
         Thread.currentThread().setContextClassLoader(view);
     }
 
     /** Starts the interpreter beside the context. The class path is settled. */
     static void start(SparkConf conf, JarLoader loader) {
         String classes = conf.get("spark.repl.class.outputDir");
-        View view = (View) Thread.currentThread().getContextClassLoader();
         Thread starter = new Thread(() -> {
             try {
                 ScalaInterpreter made = new ScalaInterpreter(classes, loader);
@@ -182,7 +183,8 @@ public final class ScalaCells {
             this.code = code;
             this.interpreter = interpreter;
             setDaemon(true);
-            setContextClassLoader(interpreter.classLoader());
+            // Not the interpreter's own: that asks the compiler for every name that it does not know, on whatever thread.
+            setContextClassLoader(view);
         }
 
         @Override
