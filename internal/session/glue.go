@@ -125,9 +125,12 @@ func (in *GlueRequest) config(timeout, idle time.Duration) (*GlueConfig, argumen
 	if err := g.capacity(in.MaxCapacity, in.WorkerType, in.Workers); err != nil {
 		return nil, argument.Effect{}, err
 	}
-	for name, minutes := range map[string]*int32{"Timeout": in.Timeout, "Idle Timeout": in.IdleTimeout} {
-		if minutes != nil && (*minutes < 1 || *minutes > mostMinutes) {
-			return nil, argument.Effect{}, fault.Invalidf("%s %d is not valid: it is at least 1 minute, and at most %d.", name, *minutes, mostMinutes)
+	for _, given := range []struct {
+		name    string
+		minutes *int32
+	}{{"Timeout", in.Timeout}, {"Idle Timeout", in.IdleTimeout}} {
+		if n := given.minutes; n != nil && (*n < 1 || *n > mostMinutes) {
+			return nil, argument.Effect{}, fault.Invalidf("%s %d is not valid: it is at least 1 minute, and at most %d.", given.name, *n, mostMinutes)
 		}
 	}
 	if in.Timeout != nil {
