@@ -136,7 +136,7 @@ func interruptStubborn(b *bench) {
 		})
 	}()
 	<-begun
-	id := b.run(r, b.d.Print("begun"), b.d.Stubborn())
+	id := b.run(r, b.d.Stubborn("begun"))
 	b.begun(r, id, "begun\n")
 	asked := time.Now()
 	b.check(r.Interrupt(b.ctx, id), "Interrupt")

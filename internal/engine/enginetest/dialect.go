@@ -17,7 +17,7 @@ type Dialect struct {
 	Sleep    func(d time.Duration) string          // interruptible
 	Late     func(text string) string              // a line on stdout after Sleep
 	Forever  func() string                         // busy until interrupted
-	Stubborn func() string                         // busy for ever, whatever interrupts it
+	Stubborn func(text string) string              // a line on stdout, by then busy for ever, whatever interrupts it
 	Raise    func(name, value string) string       // fail
 	Crash    func(code int) string                 // the interpreter exits
 	Display  func(text string) string              // text becomes the text/plain of a display
@@ -33,7 +33,7 @@ func Scripted() Dialect {
 		Sleep:    func(d time.Duration) string { return "sleep " + d.String() },
 		Late:     func(s string) string { return "late " + s },
 		Forever:  func() string { return "forever" },
-		Stubborn: func() string { return "stubborn\nforever" },
+		Stubborn: func(s string) string { return lines("stubborn", "out "+s, "forever") },
 		Raise:    func(name, value string) string { return "raise " + name + " " + value },
 		Crash:    func(code int) string { return fmt.Sprintf("crash %d", code) },
 		Display:  func(s string) string { return fmt.Sprintf(`display {"text/plain":%q}`, s) },
@@ -65,10 +65,17 @@ func Python() Dialect {
 		Sleep:    func(d time.Duration) string { return fmt.Sprintf("import time; time.sleep(%g)", d.Seconds()) },
 		Late:     func(s string) string { return fmt.Sprintf("print(%q, flush=True)", s) },
 		Forever:  func() string { return "while True: pass" },
-		// A loop in C that keeps the interpreter's lock. An interrupt may come
+		// A loop in C that keeps the interpreter's lock. The interrupt may come
 		// before it is entered.
-		Stubborn: func() string {
-			return "while True:\n  try:\n    __import__('collections').deque(__import__('itertools').repeat(0), maxlen=0)\n  except KeyboardInterrupt:\n    pass"
+		Stubborn: func(s string) string {
+			return lines("said = False",
+				"while True:",
+				"  try:",
+				"    if not said:",
+				fmt.Sprintf("      said = True; print(%q, flush=True)", s),
+				"    __import__('collections').deque(__import__('itertools').repeat(0), maxlen=0)",
+				"  except KeyboardInterrupt:",
+				"    pass")
 		},
 		Raise:   func(name, value string) string { return fmt.Sprintf("raise %s(%q)", name, value) },
 		Crash:   func(code int) string { return fmt.Sprintf("import os; os._exit(%d)", code) },

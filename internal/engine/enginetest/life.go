@@ -175,7 +175,7 @@ func stopIsIdempotent(b *bench) {
 
 func stopForces(b *bench) {
 	r := b.prepared()
-	id := b.run(r, b.d.Print("begun"), b.d.Stubborn())
+	id := b.run(r, b.d.Stubborn("begun"))
 	ctx, cancel := context.WithTimeout(b.ctx, 50*time.Millisecond)
 	defer cancel()
 	began := time.Now()
