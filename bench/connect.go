@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -311,26 +310,4 @@ func idleChannels(ctx context.Context, w *connectWorld) (row, error) {
 	return row{fmt.Sprintf("server memory with %d idle Connect channels", channels), fmt.Sprintf("%.0f MB", after*1.048576),
 		fmt.Sprintf("before %.0f MB", before*1.048576), fmt.Sprintf("+ %.0f MB, %.1f %% of a core", (after-before)*1.048576, 100*(later-used).Seconds()/quiet.Seconds()),
 		"aim ≤ 100 MB"}, nil
-}
-
-// cpu returns the processor time that the server has used.
-func (s *server) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, errors.New("the process's stat is too short")
-	}
-	var ticks int64
-	for _, f := range fields[11:13] {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil // a tick is 1/100 s on every Linux
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -42,7 +43,7 @@ func main() {
 	flag.StringVar(&o.moto, "moto", "", "moto_server to compare request rates with")
 	flag.IntVar(&o.runs, "runs", 5, "repetitions of starts")
 	flag.DurationVar(&o.load, "load", 5*time.Second, "duration of each load row")
-	flag.StringVar(&o.only, "only", "", "measure only this group: start, session, calculation, statement, requests, logs, connect")
+	flag.StringVar(&o.only, "only", "", "measure only this group: start, cold, idle, calculation, statement, requests, logs, connect")
 	flag.Parse()
 	installed, err := install.Load(o.runtime)
 	if err != nil {
@@ -63,7 +64,8 @@ func run(ctx context.Context, o options, w io.Writer) error {
 		measure func(context.Context, options) ([]row, error)
 	}{
 		{"start", measureStart},
-		{"session", fresh(measureSession)},
+		{"cold", fresh(measureCold)},
+		{"idle", fresh(measureIdle, "--max-sessions", strconv.Itoa(dense))},
 		{"calculation", fresh(measureCalculation)},
 		{"statement", fresh(measureStatement)},
 		{"requests", fresh(measureRequests)},
@@ -104,3 +106,6 @@ func quantile(d []time.Duration, q float64) time.Duration {
 
 // ms formats a duration in milliseconds.
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
+
+// seconds formats a duration in seconds.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
