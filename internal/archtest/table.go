@@ -13,7 +13,7 @@ type row struct {
 }
 
 // layer names groups of packages; a row may use a whole layer.
-var layer0 = []string{"fault", "ident", "sigv4"}
+var layer0 = []string{"fault", "ident", "machine", "sigv4"}
 
 // layer1 are the contracts and what needs nothing but layer 0.
 var layer1 = []string{"access", "engine", "shim", "sandbox", "supervise", "object", "logs", "sql"}
@@ -26,6 +26,7 @@ var layer3 = []string{"workgroup", "resource", "argument", "session", "cell", "c
 var allowed = []row{
 	{"fault", nil},
 	{"ident", nil},
+	{"machine", nil},
 	{"sigv4", []string{"fault"}},
 
 	{"access", layer0},
