@@ -71,6 +71,7 @@ func parse(args []string, w world) (*cli, *kong.Context, error) {
 	c, parsed, err = parseWith(file, args, w)
 	if c != nil {
 		c.Serve.Config.Users, c.Serve.Config.Roles = file.Users, file.Roles
+		c.Serve.Config.Budget.Workgroups = file.Workgroups
 	}
 	return c, parsed, err
 }

@@ -132,7 +132,7 @@ func toSession(s *session.Session) *types.Session {
 	if g.WorkerType != "" {
 		out.WorkerType, out.NumberOfWorkers = types.WorkerType(g.WorkerType), aws.Int32(int32(g.Workers))
 	}
-	if s.Reason != "" && (out.Status == types.SessionStatusFailed || out.Status == types.SessionStatusTimeout) {
+	if s.Reason != "" && (s.State == session.Queued || out.Status == types.SessionStatusFailed || out.Status == types.SessionStatusTimeout) {
 		out.ErrorMessage = aws.String(shortened(s.Reason))
 	}
 	return out

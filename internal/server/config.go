@@ -66,6 +66,10 @@ type Config struct {
 	// Glue is how Glue sessions differ from others.
 	Glue Glue `embed:"" prefix:"glue-" yaml:"glue"`
 
+	// Budget is what sessions may have, Memory how starts wait for memory.
+	Budget Budget `embed:"" prefix:"budget-" yaml:"budget"`
+	Memory Memory `embed:"" prefix:"memory-" yaml:"memory"`
+
 	DPU DPU `embed:"" prefix:"dpu-" yaml:"dpu"`
 	S3  S3  `embed:"" prefix:"s3-" yaml:"s3"`
 	// Logs is where the logs of sessions are kept.
@@ -74,9 +78,9 @@ type Config struct {
 	// Bucket is made at the first start and holds the results of the
 	// workgroups that exist from the start. Empty: glaux-<account>.
 	Bucket string `help:"Bucket for results (default: glaux-ACCOUNT)." placeholder:"NAME" yaml:"bucket"`
-	// MaxSessions caps the sessions that live at once. 0: what the machine's
-	// memory allows at DPU.Memory each, and at least one.
-	MaxSessions int `help:"Sessions at once; 0: as many as fit into memory." default:"0" yaml:"max-sessions"`
+	// MaxSessions refuses a session when so many live, those that wait among
+	// them. 0: none is refused for that; starts wait for memory.
+	MaxSessions int `help:"Sessions at once, beyond which further ones are refused; 0: starts wait for memory." default:"0" yaml:"max-sessions"`
 	// Processors is how many the server itself computes on. 0: half of what
 	// the machine or the control group has. The rest is for sessions; and what
 	// is passed on goes from goroutine to goroutine, which costs most where
@@ -118,9 +122,9 @@ type Config struct {
 // metering always speak of the nominal 4 vCPU and 16 GB.
 type DPU struct {
 	Cores int `help:"Task slots of a session's driver." default:"2" yaml:"cores"`
-	// Memory is counted against the machine's for the cap on sessions: the
-	// whole of JVM and Python, MiB.
-	Memory int `help:"Memory that a session counts for, MiB." default:"2048" yaml:"memory"`
+	// Memory is what a session that works may have: the whole of JVM and
+	// Python, MiB. Starts leave so much free at most (Memory.Headroom).
+	Memory int `help:"Memory that a session that works may have, MiB." default:"2048" yaml:"memory"`
 	Heap   int `help:"JVM heap of a session's driver, MiB." default:"1024" yaml:"heap"`
 }
 
@@ -277,6 +281,8 @@ func (c *Config) Complete(getenv func(string) string) error {
 	c.Glue.fill()
 	c.UI.fill()
 	c.Statements.fill()
+	c.Budget.fill()
+	c.Memory.Reserve = cmp.Or(c.Memory.Reserve, 320)
 	c.History.fill()
 	if c.Bucket == "" {
 		c.Bucket = "glaux-" + c.Account
@@ -370,6 +376,8 @@ func (c *Config) Check() error {
 	lasts("retention", c.Retention, time.Minute, 10*365*24*time.Hour)
 	c.checkUI(bad, within, lasts)
 	c.Glue.check(lasts)
+	c.Budget.check(bad, within, lasts)
+	c.Memory.check(within)
 	if _, err := logLevel(c.LogLevel); err != nil {
 		bad("%w", err)
 	}

@@ -17,6 +17,8 @@ type File struct {
 	values map[string]any // by flag name: {"dpu": {"cores": 2}} is "dpu-cores"
 	Users  []User
 	Roles  []Role
+	// Workgroups are the budgets of single workgroups.
+	Workgroups []WorkgroupBudget
 }
 
 // ReadFile reads a YAML configuration file. An unknown key is an error, so
@@ -36,7 +38,7 @@ func ReadFile(path string) (*File, error) {
 	if err := yaml.Unmarshal(text, &tree); err != nil {
 		return nil, fmt.Errorf("cannot use configuration %s: %w", path, err)
 	}
-	f := &File{values: map[string]any{}, Users: known.Users, Roles: known.Roles}
+	f := &File{values: map[string]any{}, Users: known.Users, Roles: known.Roles, Workgroups: known.Budget.Workgroups}
 	flatten(f.values, "", tree)
 	return f, nil
 }

@@ -297,19 +297,6 @@ func TestFileRefusesUnknownKeys(t *testing.T) {
 	}
 }
 
-func TestMaxSessions(t *testing.T) {
-	c := Config{DPU: DPU{Memory: 2048}}
-	for memory, want := range map[int]int{512: 1, 3072: 1, 9216: 4} {
-		if got := c.maxSessions(memory); got != want {
-			t.Errorf("%d MiB hold %d sessions, want %d", memory, got, want)
-		}
-	}
-	c.MaxSessions = 7
-	if got := c.maxSessions(512); got != 7 {
-		t.Errorf("a configured cap gives %d", got)
-	}
-}
-
 func TestProcessors(t *testing.T) {
 	c := Config{}
 	if got := c.processors(); got != max(1, given/2) {

@@ -23,6 +23,7 @@ import (
 	"glaux/internal/ident"
 	"glaux/internal/logs"
 	"glaux/internal/logsapi"
+	"glaux/internal/machine"
 	"glaux/internal/resource"
 	"glaux/internal/session"
 	"glaux/internal/statement"
@@ -113,9 +114,11 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var memory machine.Reader
+	total := memory.Read().Total
 	launcher, err := newLauncher(local.Config{
 		Data: s.place.data, Sockets: s.place.sockets, Agent: s.place.agent(), Shim: s.cfg.Shim, UIDs: s.cfg.SessionUIDs, Log: s.log,
-		Memory: machineMiB(), Pip: pip(os.Environ(), os.Getenv),
+		Memory: total, Pip: pip(os.Environ(), os.Getenv),
 	}, s.cfg.RuntimeDir)
 	if err != nil {
 		return err
@@ -129,7 +132,8 @@ func (p *parts) wireSessions(ctx context.Context) error {
 			_, err := p.authority.ExecutorCaller(string(s.Key), executorOf(s))
 			return err
 		},
-		MaxSessions: s.cfg.maxSessions(machineMiB()), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
+		MaxSessions: s.cfg.MaxSessions, Budgets: s.cfg.Budget.limits(), Memory: memory.Read,
+		ReserveMiB: s.cfg.Memory.Reserve, HeadroomMiB: s.cfg.headroom(total), QueueMeter: newQueueMeter(s.meter.registry), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
 		MaxOutput: s.cfg.MaxOutput, Orphaned: s.cfg.Orphaned, IdleTimeout: s.cfg.IdleTimeout, Retention: s.cfg.Retention,
 		GlueTimeout: s.cfg.Glue.Timeout, GlueIdleTimeout: s.cfg.Glue.IdleTimeout,
 		ResultLocation: "s3://" + s.cfg.Bucket, MaxLog: s.cfg.Logs.MaxDriver, FlushTimeout: s.cfg.Logs.Flush, EventLogs: s.place.history(),
@@ -241,7 +245,7 @@ func rules(in []Rule) []access.Rule {
 
 // run starts what goes on by itself; it ends when ctx does.
 func (p *parts) run(ctx context.Context, group *errgroup.Group) {
-	p.s.meter.registry.MustRegister(newCensus(ctx, p), newDeliveries(p.delivery))
+	p.s.meter.registry.MustRegister(newCensus(ctx, p), newDeliveries(p.delivery), newQueue(p.sessions))
 	p.s.meter.watchHistory(p.history)
 	group.Go(func() error { return p.audit.Run(ctx) })
 	p.storage.run(ctx, group, p.s.ready, p.s.log)

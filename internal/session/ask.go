@@ -25,7 +25,7 @@ func (m *Manager) Find(ctx context.Context, who access.Caller, action, id string
 	if err != nil {
 		return Session{}, internal("read session", err)
 	}
-	return s, m.cfg.Access.Decide(ctx, who, action, m.cfg.Home.Session(s.Workgroup, s.ID))
+	return m.shown(s), m.cfg.Access.Decide(ctx, who, action, m.cfg.Home.Session(s.Workgroup, s.ID))
 }
 
 // Get returns one session for GetSession.
@@ -79,6 +79,9 @@ func (m *Manager) List(ctx context.Context, who access.Caller, in ListRequest) (
 	page, err = m.cfg.Store.Sessions(ctx, q)
 	if err != nil {
 		return nil, next, false, internal("list sessions", err)
+	}
+	for i := range page {
+		page[i] = m.shown(page[i])
 	}
 	if len(page) > in.Limit {
 		page = page[:in.Limit]

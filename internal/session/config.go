@@ -9,6 +9,7 @@ import (
 	"glaux/internal/access"
 	"glaux/internal/engine"
 	"glaux/internal/ident"
+	"glaux/internal/machine"
 	"glaux/internal/workgroup"
 )
 
@@ -42,6 +43,20 @@ type Config struct {
 	// MaxSessions is how many sessions may be alive at once on this machine.
 	// Zero: no limit.
 	MaxSessions int
+	// Budgets bound what sessions may have at once.
+	Budgets Budgets
+	// Memory says what memory the machine has. Nil: starts do not ask for it.
+	Memory func() machine.Memory
+	// ReserveMiB is what an idle session is counted for, MiB. Default 320.
+	// HeadroomMiB is what a start leaves for sessions that work.
+	ReserveMiB, HeadroomMiB int
+	// Reclaim makes somebody give memory back that is needed for a session, and
+	// says whether somebody did; the memory may come later (Recheck). It is called while a session
+	// waits for memory, once a second. Nil: nobody can.
+	Reclaim func() bool
+	// QueueMeter counts what the queue did. Nil: nobody does.
+	QueueMeter QueueMeter
+
 	// Cores is the number of task slots of a driver. Default 2.
 	Cores int
 	// HeapMiB is the heap limit of a driver's JVM, MiB. Default 1024.
@@ -139,6 +154,8 @@ func (c *Config) check() error {
 }
 
 func (c *Config) fill() {
+	c.Budgets.fill()
+	orInt(&c.ReserveMiB, 320)
 	orInt(&c.Cores, 2)
 	orInt(&c.HeapMiB, 1024)
 	if c.MaxOutput == 0 {

@@ -92,12 +92,14 @@ func (m *Manager) StartGlue(ctx context.Context, who access.Caller, in GlueReque
 			return Session{}, err
 		}
 	}
-	s, _, err := m.cfg.Store.CreateSession(ctx, m.glueCreation(who, in, g, effect))
+	s, _, err := m.create(ctx, m.glueCreation(who, in, g, effect))
 	switch {
 	case errors.Is(err, ErrTaken):
 		return Session{}, fault.New(fault.Exists, "Session already exists.").About(in.ID)
 	case errors.Is(err, ErrTooMany):
 		return Session{}, fault.New(fault.TooMany, "Maximum allowed sessions reached")
+	case isRefusal(err):
+		return Session{}, err
 	case err != nil:
 		return Session{}, internal("create session", err)
 	}

@@ -31,7 +31,7 @@ func (m *Manager) FindGlue(ctx context.Context, who access.Caller, action, id st
 	if err != nil {
 		return Session{}, internal("read session", err)
 	}
-	return s, nil
+	return m.shown(s), nil
 }
 
 func noGlueSession(id string) error {
@@ -74,7 +74,7 @@ func (m *Manager) ListGlue(ctx context.Context, who access.Caller, tags []workgr
 		next = Cursor{Time: last.Created, ID: string(last.Key)}
 	}
 	for i := range page {
-		page[i] = m.asOfNow(page[i])
+		page[i] = m.asOfNow(m.shown(page[i]))
 	}
 	return page, next, more, nil
 }

@@ -40,7 +40,7 @@ const (
 
 // moves is the whole machine: what is absent is refused. Ended is final.
 var moves = map[State]map[Event]State{
-	Queued:    {Admitted: Launching, Stop: Ended, Exited: Ended},
+	Queued:    {Admitted: Launching, TimedOut: Ended, Stop: Ended, Exited: Ended},
 	Launching: {Spawned: Started, Ready: Idle, Stop: Stopping, Exited: Ended},
 	Started:   {Ready: Idle, Stop: Stopping, Exited: Ended},
 	Idle:      {Began: Busy, Silent: Degraded, TimedOut: Stopping, Stop: Stopping, Exited: Ended},
@@ -80,7 +80,7 @@ func (e *TransitionError) Error() string {
 }
 
 // Move takes s through one event. It is the only place that changes State,
-// and with it Changed, Spawned, IdleSince (which Operate may move on), EndedAt and, where an end begins, Cause,
+// and with it Changed, Admitted, Spawned, IdleSince (which Operate may move on), EndedAt and, where an end begins, Cause,
 // Reason and Desired. cause and why count for events that begin an end; what
 // was set by an earlier one stays.
 func (s *Session) Move(e Event, at time.Time, cause Cause, why string) error {
@@ -115,7 +115,9 @@ func (s *Session) Move(e Event, at time.Time, cause Cause, why string) error {
 			s.Spawned = at
 		}
 		s.Reason = ""
-	case Queued, Launching:
+	case Launching:
+		s.Admitted, s.Reason = at, ""
+	case Queued:
 	}
 	s.State = to
 	return nil

@@ -30,7 +30,10 @@ type Manager struct {
 	cfg  Config
 	work []Work
 
-	wake      chan struct{} // capacity 1: queue has something
+	wake   chan struct{} // capacity 1: queue has something
+	ledger *ledger
+	look   chan struct{} // capacity 1: a session that waits may have its place now
+
 	recovered chan struct{} // closed once every driver that ran before is in live
 
 	drained chan struct{} // closed once no session is made any more
@@ -97,6 +100,8 @@ func New(cfg Config) (*Manager, error) {
 	return &Manager{
 		cfg:       cfg,
 		wake:      make(chan struct{}, 1),
+		ledger:    newLedger(cfg.Budgets, memoryRule{cfg.ReserveMiB, cfg.HeadroomMiB}),
+		look:      make(chan struct{}, 1),
 		recovered: make(chan struct{}),
 		drained:   make(chan struct{}),
 		live:      map[Key]*entry{},
@@ -157,6 +162,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	var serving sync.WaitGroup
 	defer serving.Wait()
+	serving.Go(func() { m.serveQueue(ctx) })
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	m.sweep(ctx)
@@ -194,6 +200,7 @@ func (m *Manager) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m.ledger.load(slices.Clone(rows))
 	for i := range handles {
 		m.begin(handles[i].Key, &handles[i])
 	}

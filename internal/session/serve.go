@@ -56,9 +56,17 @@ func (m *Manager) serve(ctx, work context.Context, e *entry) {
 		return
 	}
 	if gone || s.State == Ended {
+		m.vacate(e.key)
 		close(e.ended)
 		m.serveLeftover(ctx, e, s, gone)
 		return
+	}
+	if s.State == Queued {
+		v := &serving{m: m, e: e, work: work, s: s}
+		if !v.serveQueued(ctx) {
+			return
+		}
+		s = v.s
 	}
 	d, end, err := m.acquire(ctx, s, e)
 	switch {
@@ -408,6 +416,9 @@ func sameExecutor(a, b engine.Executor) bool {
 func (v *serving) ready(ctx context.Context, err error) bool {
 	switch start, failed := errors.AsType[*engine.StartError](err); {
 	case err == nil:
+		if v.m.ledger.grown(v.e.key) {
+			poke(v.m.look)
+		}
 		return v.take(Ready, "", "") && v.operate(v.shows)
 	case ctx.Err() != nil:
 		return false
@@ -455,6 +466,7 @@ func (v *serving) end(by ending, x engine.Exit) bool {
 	}) {
 		return false
 	}
+	v.m.vacate(v.e.key)
 	v.m.cfg.Log.InfoContext(v.work, "session ended", "session", string(v.e.key), "cause", string(v.s.Cause), "reason", v.s.Reason)
 	close(v.e.ended)
 	return true

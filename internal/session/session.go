@@ -65,6 +65,7 @@ type Session struct {
 
 	Created   time.Time
 	Changed   time.Time // last change of State
+	Admitted  time.Time // when it had its place in the budgets; zero while it waits
 	Spawned   time.Time // when the driver process was first seen to run; zero before
 	IdleSince time.Time // zero while not idle
 	EndedAt   time.Time // zero until Ended

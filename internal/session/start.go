@@ -78,7 +78,7 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Ses
 	if err != nil {
 		return Session{}, err
 	}
-	s, created, err := m.cfg.Store.CreateSession(ctx, m.creation(who, in, w, tags, hash))
+	s, created, err := m.create(ctx, m.creation(who, in, w, tags, hash))
 	switch {
 	case errors.Is(err, ErrTokenUsed):
 		return Session{}, MismatchedToken()
@@ -88,6 +88,8 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Ses
 		return Session{}, fault.New(fault.Exists, "Notebook %s has an active session already.", in.Config.AdditionalConfigs[notebookID])
 	case errors.Is(err, workgroup.ErrNotFound):
 		return Session{}, fault.Invalidf("WorkGroup is not found.")
+	case isRefusal(err):
+		return Session{}, err
 	case err != nil:
 		return Session{}, internal("create session", err)
 	}

@@ -18,7 +18,7 @@ type Store interface {
 	// nothing is written: with the same hash the session it made then is
 	// returned as it is now, and false; with another hash the error is
 	// ErrTokenUsed. After that come ErrTaken, when callers see a Glue session of the
-	// same id in the account, and ErrTooMany and ErrNotebookBusy, as Creation says.
+	// same id in the account, and ErrTooMany, Refused and ErrNotebookBusy, as Creation says.
 	CreateSession(ctx context.Context, n Creation) (s Session, created bool, err error)
 	// Session returns the session of the key, or ErrNotFound.
 	Session(ctx context.Context, key Key) (Session, error)
@@ -66,6 +66,9 @@ type Creation struct {
 	// MaxLive refuses the session with ErrTooMany when so many sessions of all
 	// accounts and faces are not Ended. Zero: no limit.
 	MaxLive int
+	// Refused refuses the session with this error: no budget has room for it. The
+	// token and the id are looked at first. Nil: it does not.
+	Refused error
 	// NeedsWorkgroup refuses the session with workgroup.ErrNotFound when its
 	// workgroup is not there (any more): a delete and a start cannot cross.
 	NeedsWorkgroup bool

@@ -66,6 +66,7 @@ type sessionDoc struct {
 	Open            int                    `json:",omitempty"`
 	Operating       bool                   `json:",omitempty"`
 	Spawned         int64                  `json:",omitempty"`
+	Admitted        int64                  `json:",omitempty"`
 }
 
 // executorDoc is an engine.Executor with integer times.
@@ -162,7 +163,7 @@ func scanSession(row scanner) (session.Session, error) {
 	s.Config, s.Properties, s.Monitoring, s.Glue = doc.Config, doc.Properties, doc.Monitoring, doc.Glue
 	s.ExecutionRole, s.WorkingDir, s.KMSKey, s.Encryption = doc.ExecutionRole, doc.WorkingDir, doc.KMSKey, doc.Encryption
 	s.IdleTimeout, s.Reason, s.IdleSince = doc.IdleTimeout, doc.Reason, fromMicros(doc.IdleSince)
-	s.DPUs, s.Lived, s.Spawned = doc.DPUs, doc.Lived, fromMicros(doc.Spawned)
+	s.DPUs, s.Lived, s.Spawned, s.Admitted = doc.DPUs, doc.Lived, fromMicros(doc.Spawned), fromMicros(doc.Admitted)
 	s.Work, s.Statements, s.Open, s.Operating = doc.Work, doc.Statements, doc.Open, doc.Operating
 	for _, e := range doc.Executors {
 		s.Executors = append(s.Executors, engine.Executor{ID: e.ID, Host: e.Host, Cores: e.Cores,
@@ -177,7 +178,7 @@ func encodeSession(s session.Session) (string, error) {
 		Config: s.Config, Properties: s.Properties, Monitoring: s.Monitoring, Glue: s.Glue,
 		ExecutionRole: s.ExecutionRole, WorkingDir: s.WorkingDir, KMSKey: s.KMSKey, Encryption: s.Encryption,
 		IdleTimeout: s.IdleTimeout, Reason: s.Reason, IdleSince: micros(s.IdleSince), DPUs: s.DPUs, Lived: s.Lived,
-		Work: s.Work, Statements: s.Statements, Open: s.Open, Operating: s.Operating, Spawned: micros(s.Spawned),
+		Work: s.Work, Statements: s.Statements, Open: s.Open, Operating: s.Operating, Spawned: micros(s.Spawned), Admitted: micros(s.Admitted),
 	}
 	for _, e := range s.Executors {
 		doc.Executors = append(doc.Executors, executorDoc{ID: e.ID, Host: e.Host, Cores: e.Cores,

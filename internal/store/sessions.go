@@ -93,6 +93,9 @@ func admit(ctx context.Context, tx *sql.Tx, n session.Creation) error {
 			return session.ErrTooMany
 		}
 	}
+	if n.Refused != nil {
+		return n.Refused
+	}
 	if n.Session.NotebookID != "" {
 		var busy bool
 		err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sessions WHERE account = ? AND notebook = ? AND state <> 'Ended')",
@@ -171,7 +174,7 @@ func keepSession(s *session.Session, old session.Session) {
 
 // rounded is s as a later read would return it: times in UTC and microseconds.
 func rounded(s session.Session) session.Session {
-	for _, t := range []*time.Time{&s.Changed, &s.Spawned, &s.IdleSince, &s.EndedAt} {
+	for _, t := range []*time.Time{&s.Changed, &s.Admitted, &s.Spawned, &s.IdleSince, &s.EndedAt} {
 		*t = fromMicros(micros(*t))
 	}
 	for i := range s.Executors {

@@ -118,7 +118,7 @@ func storedWorkgroup(w workgroup.Workgroup) workgroup.Workgroup {
 
 func storedSession(s session.Session) session.Session {
 	s = copyOf(s)
-	for _, t := range []*time.Time{&s.Created, &s.Changed, &s.Spawned, &s.IdleSince, &s.EndedAt} {
+	for _, t := range []*time.Time{&s.Created, &s.Changed, &s.Admitted, &s.Spawned, &s.IdleSince, &s.EndedAt} {
 		*t = stored(*t)
 	}
 	for i := range s.Executors {

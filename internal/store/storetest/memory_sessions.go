@@ -62,6 +62,8 @@ func (m *Memory) admitLocked(n session.Creation) error {
 		return session.ErrTaken
 	case n.MaxLive > 0 && live >= n.MaxLive:
 		return session.ErrTooMany
+	case n.Refused != nil:
+		return n.Refused
 	case busy:
 		return session.ErrNotebookBusy
 	}

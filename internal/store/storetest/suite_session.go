@@ -312,6 +312,10 @@ func testSessionLimits(t *testing.T, db Store) {
 	_, _, err = db.CreateSession(ctx, session.Creation{Session: newSession(epoch0), MaxLive: 2})
 	wantError(t, "CreateSession once one has ended", err, nil)
 
+	full := errors.New("no budget has room")
+	_, _, err = db.CreateSession(ctx, session.Creation{Session: newSession(epoch0), Refused: full})
+	wantError(t, "CreateSession that is refused", err, full)
+
 	withNotebook := newSession(epoch0)
 	withNotebook.NotebookID = "n"
 	_, _, err = db.CreateSession(ctx, session.Creation{Session: withNotebook})
@@ -369,6 +373,11 @@ func testSessionToken(t *testing.T, db Store) {
 	// The same token does what it did, however full it is.
 	_, isNew, err = create("StartSession", "u", "other", 1)
 	wantError(t, "CreateSession with a used token beyond MaxLive", err, nil)
+	wantEqual(t, "created", isNew, false)
+	_, isNew, err = db.CreateSession(ctx, session.Creation{
+		Session: newSession(epoch0), Operation: "StartSession", Token: "u", Hash: []byte("other"), Refused: errors.New("no budget has room"),
+	})
+	wantError(t, "CreateSession with a used token that is refused", err, nil)
 	wantEqual(t, "created", isNew, false)
 	for range 2 {
 		_, isNew, err = create("StartSession", "", "h", 0)
