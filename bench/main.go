@@ -43,7 +43,7 @@ func main() {
 	flag.StringVar(&o.moto, "moto", "", "moto_server to compare request rates with")
 	flag.IntVar(&o.runs, "runs", 5, "repetitions of starts")
 	flag.DurationVar(&o.load, "load", 5*time.Second, "duration of each load row")
-	flag.StringVar(&o.only, "only", "", "measure only this group: start, cold, idle, calculation, statement, requests, logs, connect")
+	flag.StringVar(&o.only, "only", "", "measure only this group: start, cold, idle, steady, steady4g, neighbour, calculation, statement, requests, logs, connect")
 	flag.Parse()
 	installed, err := install.Load(o.runtime)
 	if err != nil {
@@ -66,6 +66,9 @@ func run(ctx context.Context, o options, w io.Writer) error {
 		{"start", measureStart},
 		{"cold", fresh(measureCold)},
 		{"idle", fresh(measureIdle, "--max-sessions", strconv.Itoa(dense))},
+		{"steady", fresh(measureSteady(1024), "--dpu-heap", "1024")},
+		{"steady4g", fresh(measureSteady(4096), "--dpu-heap", "4096", "--dpu-memory", "6144")},
+		{"neighbour", fresh(measureNeighbour)},
 		{"calculation", fresh(measureCalculation)},
 		{"statement", fresh(measureStatement)},
 		{"requests", fresh(measureRequests)},

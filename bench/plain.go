@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"time"
 )
@@ -27,6 +28,7 @@ type plainSpark struct {
 // NAME=VALUE, and returns it when its first count is done.
 func startPlain(ctx context.Context, o options, properties ...string) (*plainSpark, error) {
 	cmd := exec.CommandContext(ctx, o.python, append([]string{"-c", plain}, properties...)...)
+	cmd.Env = append(os.Environ(), "PYSPARK_PYTHON="+o.python) // its workers, as those of sessions
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -61,18 +63,16 @@ func (p *plainSpark) await(want string) error {
 	return errors.Join(fmt.Errorf("plain pyspark ended before it said %q", want), p.lines.Err(), p.cmd.Wait())
 }
 
-// run executes a block of code and returns how long it took.
-func (p *plainSpark) run(code string) (time.Duration, error) {
+// run executes a block of code.
+func (p *plainSpark) run(code string) error {
 	line, err := json.Marshal(code)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	began := time.Now()
 	if _, err := p.in.Write(append(line, '\n')); err != nil {
-		return 0, err
+		return err
 	}
-	err = p.await("done")
-	return time.Since(began), err
+	return p.await("done")
 }
 
 // pid returns the process that all of the peer's processes are below.
