@@ -3,7 +3,10 @@ package install
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,8 +17,8 @@ import (
 // Failing at it is a warning, because sessions start without one, only slower.
 func (in *installer) archive(ctx context.Context, r *Runtime) error {
 	path := filepath.Join(in.Dir, "archive", r.ArchiveKey+".jsa")
-	if _, err := os.Stat(path); err == nil {
-		r.Archive = path
+	if old, err := Load(in.Dir); err == nil && old.Archive == path && old.ArchiveSum != "" && old.CheckArchive() == nil {
+		r.Archive, r.ArchiveBytes, r.ArchiveSum = path, old.ArchiveBytes, old.ArchiveSum
 		return nil
 	}
 	done := in.step("start-up archive: training, about a minute")
@@ -26,9 +29,49 @@ func (in *installer) archive(ctx context.Context, r *Runtime) error {
 		in.say("warning: no start-up archive, sessions start slower: %s", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 		return nil
 	}
-	r.Archive = path
+	size, sum, err := sumFile(path)
+	if err != nil {
+		return fmt.Errorf("cannot read the start-up archive: %w", err)
+	}
+	r.Archive, r.ArchiveBytes, r.ArchiveSum = path, size, sum
 	done()
 	return nil
+}
+
+// CheckArchive reads the start-up archive and compares it with what was
+// trained. Java looks at no more than its head, and dies of one that ends too
+// early. It takes a tenth of a second, and is nil for a runtime without one.
+func (r Runtime) CheckArchive() error {
+	if r.Archive == "" || r.ArchiveSum == "" {
+		return nil
+	}
+	size, sum, err := sumFile(r.Archive)
+	if err != nil {
+		return fmt.Errorf("the start-up archive cannot be read: %w", err)
+	}
+	if size != r.ArchiveBytes || sum != r.ArchiveSum {
+		return errors.New("the start-up archive is damaged")
+	}
+	return nil
+}
+
+// WithoutArchive returns the runtime as it is when its archive is of no use, and why.
+func (r Runtime) WithoutArchive(why string) Runtime {
+	r.Archive, r.Note = "", why
+	return r
+}
+
+// sumFile returns size and CRC-32C of a file: against accidents, as nobody who
+// could forge an archive would need to.
+func sumFile(path string) (int64, string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, "", err
+	}
+	defer file.Close()
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	size, err := io.CopyBuffer(sum, struct{ io.Reader }{file}, make([]byte, 1<<20))
+	return size, fmt.Sprintf("crc32c:%08x", sum.Sum32()), err
 }
 
 func (in *installer) train(ctx context.Context, r Runtime, path string) error {

@@ -112,6 +112,8 @@ func fakeRuntime(t *testing.T) (string, Runtime) {
 	var err error
 	r.ArchiveKey, err = archiveKey(r)
 	must(t, err)
+	r.ArchiveBytes, r.ArchiveSum, err = sumFile(r.Archive)
+	must(t, err)
 	data, err := json.Marshal(r)
 	must(t, err)
 	must(t, os.WriteFile(manifestPath(dir), data, 0o600))
@@ -125,8 +127,8 @@ func TestLoad(t *testing.T) {
 	dir, want := fakeRuntime(t)
 	got, err := Load(dir)
 	must(t, err)
-	if got.Archive != want.Archive || got.Note != "" {
-		t.Errorf("archive %q, note %q", got.Archive, got.Note)
+	if got.Archive != want.Archive || got.Note != "" || got.CheckArchive() != nil {
+		t.Errorf("archive %q, note %q, check %v", got.Archive, got.Note, got.CheckArchive())
 	}
 	command := strings.Join(got.Command(1024, "/tmp/s", "/tmp/s/spark.json", []string{"-Dx=y"}, []string{"/f/i.jar"}), " ")
 	for _, part := range []string{got.Java + " -XX:+UseSerialGC -Xmx1024m ", "-XX:SharedArchiveFile=" + got.Archive, " -Dx=y -cp " + strings.Join(got.ClassPath, ":") + ":/f/i.jar glaux.Driver"} {
@@ -138,6 +140,8 @@ func TestLoad(t *testing.T) {
 
 func TestLoadSetsAsideAStaleArchive(t *testing.T) {
 	dir, r := fakeRuntime(t)
+	before, err := os.Stat(r.ClassPath[1])
+	must(t, err)
 	later := time.Now().Add(time.Hour)
 	must(t, os.Chtimes(r.ClassPath[1], later, later))
 	got, err := Load(dir)
@@ -147,6 +151,15 @@ func TestLoadSetsAsideAStaleArchive(t *testing.T) {
 	}
 	if strings.Contains(strings.Join(got.Command(1, "t", "c", nil, nil), " "), "SharedArchiveFile") {
 		t.Error("a stale archive is on the command line")
+	}
+	must(t, os.Chtimes(r.ClassPath[1], before.ModTime(), before.ModTime()))
+	must(t, os.WriteFile(r.Archive, []byte("y.jsa"), 0o600))
+	if got, err = Load(dir); err != nil || got.Archive == "" || got.CheckArchive() == nil {
+		t.Errorf("damaged: archive %q, %v, and its check %v", got.Archive, err, got.CheckArchive())
+	}
+	must(t, os.Truncate(r.Archive, 3))
+	if got, err = Load(dir); err != nil || got.Archive != "" || got.Note != "the start-up archive is damaged" {
+		t.Errorf("cut: archive %q, note %q, %v", got.Archive, got.Note, err)
 	}
 	must(t, os.Remove(r.Archive))
 	if got, err = Load(dir); err != nil || got.Note != "the start-up archive is gone" {

@@ -37,7 +37,9 @@ type Runtime struct {
 	// of which the archive knows only that it comes first.
 	Formats map[string][]string `json:"formats"`
 
-	ArchiveKey string `json:"archiveKey"` // what Archive was trained for
+	ArchiveKey   string `json:"archiveKey"`             // what Archive was trained for
+	ArchiveBytes int64  `json:"archiveBytes,omitempty"` // its size
+	ArchiveSum   string `json:"archiveSum,omitempty"`   // its checksum; empty: an earlier release trained it
 }
 
 // ErrNotInstalled is returned by Load when the directory holds no complete runtime.
@@ -71,13 +73,15 @@ func Load(dir string) (Runtime, error) {
 	if err != nil {
 		return Runtime{}, fmt.Errorf("a jar is gone (%w): %w", err, ErrNotInstalled)
 	}
-	switch _, err := os.Stat(r.Archive); {
+	switch info, err := os.Stat(r.Archive); {
 	case r.Archive == "":
 		r.Note = "no start-up archive was trained"
 	case err != nil:
 		r.Archive, r.Note = "", "the start-up archive is gone"
 	case key != r.ArchiveKey:
 		r.Archive, r.Note = "", "the start-up archive was made for other jars or another Java"
+	case r.ArchiveSum != "" && info.Size() != r.ArchiveBytes:
+		r.Archive, r.Note = "", "the start-up archive is damaged"
 	}
 	return r, nil
 }

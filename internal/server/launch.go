@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -21,7 +23,8 @@ type launcher struct {
 	keeping *local.Launcher
 
 	mu      sync.Mutex
-	loaded  install.Runtime // guarded by mu; of current
+	loaded  install.Runtime // guarded by mu; of current, as it was found
+	archive fs.FileInfo     // guarded by mu; of current's start-up archive, which was examined; nil: it has none
 	current *local.Launcher // guarded by mu; nil until a runtime was found
 }
 
@@ -75,8 +78,16 @@ func (l *launcher) ready() (*local.Launcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.current != nil && rt.Version == l.loaded.Version && rt.Archive == l.loaded.Archive {
+	archive, _ := os.Stat(rt.Archive) // nil: there is none
+	if l.current != nil && rt.Version == l.loaded.Version && rt.Archive == l.loaded.Archive && sameArchive(archive, l.archive) {
 		return l.current, nil
+	}
+	found := rt
+	if err := rt.CheckArchive(); err != nil { // once for each archive: a damaged one could end every driver at its start
+		rt = rt.WithoutArchive(err.Error())
+	}
+	if rt.Archive == "" {
+		l.cfg.Log.Warn("sessions start slower, without a start-up archive; run: glaux runtime install", "why", rt.Note, "runtime", l.dir)
 	}
 	cfg := l.cfg
 	cfg.Runtime = local.Runtime{
@@ -88,8 +99,16 @@ func (l *launcher) ready() (*local.Launcher, error) {
 	if l.loaded.Version == "" {
 		l.use()
 	}
-	l.loaded = rt
+	l.loaded, l.archive = found, archive
 	return l.current, nil
+}
+
+// sameArchive says whether two looks at the archive saw the same file.
+func sameArchive(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
 }
 
 // version names the runtime that is installed now; empty: none.
@@ -99,4 +118,12 @@ func (l *launcher) version() string {
 		return ""
 	}
 	return rt.Version
+}
+
+// driverStarted counts a driver that has started, and says when it did so the slow way.
+func (s *Server) driverStarted(st local.Start) {
+	s.meter.started(st.Archive)
+	if !st.Archive {
+		s.log.Warn("a driver runs without the start-up archive", "session", st.Key, "why", st.Why)
+	}
 }

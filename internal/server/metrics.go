@@ -23,6 +23,7 @@ type meter struct {
 	latency  *prometheus.HistogramVec
 	s3       *prometheus.HistogramVec
 	ui       *prometheus.CounterVec
+	starts   *prometheus.CounterVec
 }
 
 func newMeter() *meter {
@@ -46,8 +47,12 @@ func newMeter() *meter {
 			Name: "glaux_ui_requests_total",
 			Help: "Requests for the Spark UIs of sessions, by what answered (live, history, or own for a page of ours) and HTTP status.",
 		}, []string{"from", "status"}),
+		starts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "glaux_driver_starts_total",
+			Help: "Drivers that have started, by whether their JVM uses the start-up archive (used or unused).",
+		}, []string{"archive"}),
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.s3, m.ui,
+	m.registry.MustRegister(m.requests, m.latency, m.s3, m.ui, m.starts,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -69,6 +74,15 @@ func (m *meter) handler() http.Handler {
 func (m *meter) Observe(r *awsapi.Record) {
 	m.requests.WithLabelValues(r.Service, r.Operation, strconv.Itoa(r.Status), r.Code).Inc()
 	m.latency.WithLabelValues(r.Service, r.Operation).Observe(r.Duration.Seconds())
+}
+
+// started counts a driver that has started.
+func (m *meter) started(archive bool) {
+	kind := "unused"
+	if archive {
+		kind = "used"
+	}
+	m.starts.WithLabelValues(kind).Inc()
 }
 
 // census counts sessions and running calculations when /metrics is asked for,

@@ -118,7 +118,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	total := memory.Read().Total
 	launcher, err := newLauncher(local.Config{
 		Data: s.place.data, Sockets: s.place.sockets, Agent: s.place.agent(), Shim: s.cfg.Shim, UIDs: s.cfg.SessionUIDs, Log: s.log,
-		Memory: total, Pip: pip(os.Environ(), os.Getenv),
+		Memory: total, Pip: pip(os.Environ(), os.Getenv), Started: s.driverStarted,
 	}, s.cfg.RuntimeDir)
 	if err != nil {
 		return err

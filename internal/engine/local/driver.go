@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type Driver struct {
 	key    engine.Key
 	dir    string
 	client shim.Client
+	told   sync.Once // of its start
 }
 
 var (
@@ -117,13 +119,25 @@ func (d *Driver) do(ctx context.Context, q shim.Request) (shim.Reply, error) {
 	}
 }
 
+// started tells once how the driver has started.
+func (d *Driver) started(a *shim.Archive) {
+	if d.l.cfg.Started == nil || a == nil { // a shim of an earlier release tells later
+		return
+	}
+	d.told.Do(func() { d.l.cfg.Started(Start{Key: d.key, Archive: a.Used, Why: a.Why}) })
+}
+
 // Watch reports the shim's statuses.
 func (d *Driver) Watch(ctx context.Context, f func(engine.Status)) error {
+	return d.watch(ctx, func(s shim.Status) { f(fromStatus(s)) })
+}
+
+func (d *Driver) watch(ctx context.Context, f func(shim.Status)) error {
 	var last shim.Status
 	for {
 		err := d.client.Watch(ctx, func(s shim.Status) {
 			last = s
-			f(fromStatus(s))
+			f(s)
 		})
 		if err == nil {
 			return nil
@@ -132,7 +146,7 @@ func (d *Driver) Watch(ctx context.Context, f func(engine.Status)) error {
 		if errors.Is(err, engine.ErrGone) {
 			last.Phase = shim.PhaseGone
 			last.Cell, last.TasksDone, last.TasksTotal, last.Operations = "", 0, 0, 0
-			f(fromStatus(last))
+			f(last)
 			return nil
 		}
 		if err != nil {
@@ -146,9 +160,10 @@ func (d *Driver) Ready(ctx context.Context) error {
 	watch, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready := false
-	err := d.Watch(watch, func(s engine.Status) {
-		if s.Phase == engine.Prepared {
+	err := d.watch(watch, func(s shim.Status) {
+		if s.Phase == shim.PhasePrepared {
 			ready = true
+			d.started(s.Archive)
 			cancel()
 		}
 	})

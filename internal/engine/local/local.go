@@ -62,6 +62,16 @@ type Config struct {
 	UIDs    int      // first uid of sessions, as root; zero: 200000
 	Memory  int      // the machine's, MiB: no driver may ask for more; zero: not known
 	Log     *slog.Logger
+	// Started is told of every driver whose start this launcher has waited for.
+	// Nil: nobody is. It must not block.
+	Started func(Start)
+}
+
+// Start is how a driver has started.
+type Start struct {
+	Key     engine.Key
+	Archive bool   // its JVM uses the start-up archive
+	Why     string // why it does not
 }
 
 // Pip is the machine's own configuration of pip. It is given to pip alone, not

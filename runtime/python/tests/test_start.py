@@ -176,3 +176,19 @@ def test_arguments(runtime):
     session.attach(argv=("--name", "value"))
     assert last(session.run("import sys; sys.argv")) == "['', '--name', 'value']"
     session.close()
+
+
+@pytest.mark.parametrize("broken", ["absent", "garbage", "stale"])
+def test_without_a_good_archive_the_driver_starts_and_says_so(runtime, tmp_path, broken):
+    archive, path = tmp_path / "archive.jsa", list(runtime["classPath"])
+    if broken == "garbage":
+        archive.write_bytes(b"no archive" * 100_000)
+    elif broken == "stale":  # made for another order of the class path
+        archive, path[1], path[2] = pathlib.Path(runtime["archive"]), path[2], path[1]
+    session = Session({**runtime, "archive": str(archive), "classPath": path}, connect=False, wait=False)
+    try:
+        session.driver.wait("ready")
+        told = next(e for e in session.driver.seen if e["ev"] == "archive")
+        assert told["used"] is False and "refused it" in told["why"], told
+    finally:
+        session.close()

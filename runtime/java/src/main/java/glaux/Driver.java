@@ -142,6 +142,7 @@ public final class Driver {
         SparkSession session = Warehouse.session(spark);
         session.sessionState(); // a bad SQL property fails here rather than in the first cell
         STARTED.complete(session);
+        archive();
         events.send("ready");
         return session;
     }
@@ -150,7 +151,6 @@ public final class Driver {
     private static void goOn(SparkSession session) {
         SparkContext spark = session.sparkContext();
         connect(spark);
-        archive();
         try {
             LiveUi.remember(spark);
             EventLogBound.watch(spark);
