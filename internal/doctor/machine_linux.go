@@ -112,11 +112,20 @@ func cgroups() Check {
 	}
 	switch err := unix.Access(dir, unix.W_OK); {
 	case kind == "":
-		c.Result, c.Detail, c.Fix = Warning, "none found", "memory and processes of a session are limited by the JVM alone; mount cgroup2 on /sys/fs/cgroup"
+		c.Result, c.Detail, c.Fix = Warning, "none found: "+without(), "mount cgroup2 on /sys/fs/cgroup"
 	case errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EPERM):
-		c.Result, c.Detail, c.Fix = Warning, kind+", not writable", "run as root, or as a service with delegated cgroups (systemd: Delegate=yes)"
+		c.Result, c.Detail, c.Fix = Warning, kind+", not writable: "+without(), "run as root, or as a service with delegated cgroups (systemd: Delegate=yes)"
 	default:
-		c.Result, c.Detail = OK, kind+", writable"
+		c.Result, c.Detail = OK, kind+", writable: memory and processors of a session can be bounded; the server's log says at its start if they are not"
 	}
 	return c
+}
+
+// without says what keeps sessions apart on a machine without control groups.
+func without() string {
+	says := "a session's memory is limited by its JVM's heap alone"
+	if b, err := os.ReadFile("/proc/sys/kernel/sched_autogroup_enabled"); err == nil && strings.TrimSpace(string(b)) == "1" {
+		return says + ", and the kernel shares processors evenly between sessions"
+	}
+	return says + ", and a busy session slows the others down"
 }

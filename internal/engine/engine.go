@@ -256,6 +256,7 @@ type Exit struct {
 	Code    int  // exit status of the first process that ended; -1 when signalled
 	Signal  int  // signal number; 0 when none
 	Memory  bool // out of memory, by the kernel or the JVM
+	Limit   int  // with Memory: MiB that all processes of the driver had together, when those were not enough; 0: the heap was not, or the machine's
 	Process string
 	Tail    []string // last lines of stderr
 	Started time.Time

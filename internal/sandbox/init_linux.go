@@ -32,7 +32,10 @@ func Init(args, env []string) error {
 	if err := json.Unmarshal([]byte(args[0]), &cfg); err != nil {
 		return fmt.Errorf("cannot decode sandbox: %w", err)
 	}
-	runtime.LockOSThread() // some of what follows is kept per thread; exec keeps this one's
+	runtime.LockOSThread()                   // some of what follows is kept per thread; exec keeps this one's
+	if err := join(cfg.Groups); err != nil { // before anything covers their directories
+		return err
+	}
 	if err := mounts(cfg); err != nil {
 		return err
 	}

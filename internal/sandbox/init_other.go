@@ -15,3 +15,11 @@ func Attr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // Init is not there: processes are started directly.
 func Init(_, _ []string) error { return errors.New("cannot start sandbox: not on this system") }
+
+// Attr adds nothing: there are no groups.
+func (g *Group) Attr(*syscall.SysProcAttr) (release func(), err error) { return func() {}, nil }
+
+// FindGroups finds none: this system has no control groups.
+func FindGroups(func(pid int) bool) (Groups, string) {
+	return Groups{}, "this system has no control groups"
+}

@@ -22,12 +22,13 @@ import (
 
 // Config says how to start one process.
 type Config struct {
-	UID      int      `json:"uid"`          // also the gid
-	ReadOnly []string `json:"ro,omitempty"` // absolute directories the process reads
-	Writable []string `json:"rw,omitempty"` // absolute directories it writes
-	Dir      string   `json:"dir"`          // its working directory
-	Names    string   `json:"names"`        // directory whose "passwd" and "group" are shown in /etc; empty: as it is
-	Parent   int      `json:"parent"`       // it dies with this process
+	UID      int      `json:"uid"`              // also the gid
+	ReadOnly []string `json:"ro,omitempty"`     // absolute directories the process reads
+	Writable []string `json:"rw,omitempty"`     // absolute directories it writes
+	Dir      string   `json:"dir"`              // its working directory
+	Names    string   `json:"names"`            // directory whose "passwd" and "group" are shown in /etc; empty: as it is
+	Parent   int      `json:"parent"`           // it dies with this process
+	Groups   []string `json:"groups,omitempty"` // directories of the control groups it joins
 }
 
 // InitArg is the first argument of the shim's program when it is Init.

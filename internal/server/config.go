@@ -71,7 +71,9 @@ type Config struct {
 	Memory Memory `embed:"" prefix:"memory-" yaml:"memory"`
 
 	DPU DPU `embed:"" prefix:"dpu-" yaml:"dpu"`
-	S3  S3  `embed:"" prefix:"s3-" yaml:"s3"`
+	// Confine keeps sessions from each other's memory and processors.
+	Confine Confine `embed:"" prefix:"confine-" yaml:"confine"`
+	S3      S3      `embed:"" prefix:"s3-" yaml:"s3"`
 	// Logs is where the logs of sessions are kept.
 	Logs Logs `embed:"" prefix:"logs-" yaml:"logs"`
 
@@ -279,6 +281,7 @@ func (c *Config) Complete(getenv func(string) string) error {
 		c.Shim = filepath.Join(filepath.Dir(self), "glaux-shim")
 	}
 	c.Glue.fill()
+	c.Confine.fill()
 	c.UI.fill()
 	c.Statements.fill()
 	c.Budget.fill()

@@ -119,6 +119,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	launcher, err := newLauncher(local.Config{
 		Data: s.place.data, Sockets: s.place.sockets, Agent: s.place.agent(), Shim: s.cfg.Shim, UIDs: s.cfg.SessionUIDs, Log: s.log,
 		Memory: total, Pip: pip(os.Environ(), os.Getenv), Started: s.driverStarted,
+		Groups: s.cfg.Confine.groups(s.log), Beyond: s.cfg.Confine.Beyond,
 	}, s.cfg.RuntimeDir)
 	if err != nil {
 		return err

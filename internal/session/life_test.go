@@ -145,6 +145,7 @@ func TestCrashIsNoticedAndSaysWhatHappened(t *testing.T) {
 		"code":   {engine.Exit{Code: 3, Process: "java", Tail: []string{"a", "b"}}, session.Crashed, "FAILED", "The session crashed: the java process exited with code 3; last lines of stderr:\na\nb"},
 		"signal": {engine.Exit{Signal: 9, Code: -1, Process: "python"}, session.Crashed, "FAILED", "The session crashed: the python process was killed with signal 9 (killed)."},
 		"memory": {engine.Exit{Signal: 9, Memory: true}, session.Crashed, "FAILED", "The session crashed: the driver process ran out of memory and was killed with signal 9 (killed)."},
+		"limit":  {engine.Exit{Signal: 9, Memory: true, Process: "python", Limit: 3072}, session.Crashed, "FAILED", "The session crashed: the python process ran out of memory and was killed with signal 9 (killed); the session has 3072 MiB for all its processes together."},
 		"heap":   {engine.Exit{Code: 3, Memory: true, Process: "java"}, session.Crashed, "FAILED", "The session crashed: the java process ran out of memory and exited with code 3."},
 		"lost":   {engine.Exit{Lost: true}, session.Lost, "FAILED", "The session was lost: its driver was ended together with its supervisor, or the machine restarted."},
 		"orphan": {engine.Exit{Orphan: true}, session.Lost, "FAILED", "The session was ended by its supervisor: no server came back in time."},

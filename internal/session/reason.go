@@ -58,6 +58,9 @@ func reasonExit(x engine.Exit) string {
 		b.WriteString("its driver is gone and left no record of its end")
 	case x.Memory && x.Signal != 0:
 		fmt.Fprintf(&b, "the %s process ran out of memory and was killed with signal %d (%s)", name, x.Signal, syscall.Signal(x.Signal))
+		if x.Limit > 0 {
+			fmt.Fprintf(&b, "; the session has %d MiB for all its processes together", x.Limit)
+		}
 	case x.Memory:
 		fmt.Fprintf(&b, "the %s process ran out of memory and exited with code %d", name, x.Code)
 	case x.Signal != 0:

@@ -197,6 +197,7 @@ type Exit struct {
 	Code    int           `json:"code"`
 	Signal  int           `json:"signal,omitempty"`
 	Memory  bool          `json:"memory,omitempty"`
+	Limit   int           `json:"limit,omitempty"` // MiB the session had, when that was not enough
 	Process string        `json:"process,omitempty"`
 	Tail    []string      `json:"tail,omitempty"`
 	Cause   string        `json:"cause,omitempty"` // why it did not start, or what ended it, for people

@@ -27,6 +27,17 @@ type Spec struct {
 	Language  string        `json:"language,omitempty"` // of cells; empty: Python
 	Display   string        `json:"display,omitempty"`  // how the runner shows values; empty: as a notebook
 	Notes     []string      `json:"notes,omitempty"`    // lines for the driver's standard error, at its start
+	Group     *Group        `json:"group,omitempty"`    // control group of JVM and Python; nil: they have none
+}
+
+// Group is the control group that was made for a session; package sandbox has
+// its meaning. The shim removes it at the end.
+type Group struct {
+	Version int      `json:"v"`
+	CPU     string   `json:"cpu,omitempty"`
+	Memory  string   `json:"memory,omitempty"`
+	MiB     int      `json:"mib,omitempty"` // all that its processes may take together; zero: not bounded
+	Dirs    []string `json:"dirs"`
 }
 
 // Modules are the Python packages that the shim installs before it starts the

@@ -93,6 +93,11 @@ func spawn(s *Supervisor, name string, c shim.Command, files []*os.File) (*child
 	if !s.spec.Sandboxed {
 		attr := &syscall.SysProcAttr{Setpgid: true}
 		dieWithParent(attr)
+		joined, err := s.group.Attr(attr)
+		if err != nil {
+			return nil, err
+		}
+		defer joined()
 		return s.kids.start(name, c.Path, c.Args, env, c.Dir, files, attr)
 	}
 	self, err := os.Executable()
@@ -101,7 +106,7 @@ func spawn(s *Supervisor, name string, c shim.Command, files []*os.File) (*child
 	}
 	args, err := sandbox.InitArgs(sandbox.Config{
 		UID: s.spec.UID, ReadOnly: s.spec.ReadOnly, Writable: s.spec.Writable, Dir: c.Dir,
-		Names: s.spec.Dir, Parent: os.Getpid(),
+		Names: s.spec.Dir, Parent: os.Getpid(), Groups: s.group.All(),
 	}, c.Path, c.Args)
 	if err != nil {
 		return nil, err

@@ -57,6 +57,9 @@ func killDescendants(within time.Duration) {
 	}
 }
 
+// Ours cannot read other processes' environments here.
+func Ours(int) bool { return false }
+
 // Sweep cannot read other processes' environments here; a session's processes
 // end by themselves when their shim does, because their control input ends.
 func Sweep(string, int) int { return 0 }

@@ -146,6 +146,12 @@ func marked(pid int, mark string) bool {
 	return false
 }
 
+// Ours says whether a process was started for any session.
+func Ours(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	return err == nil && bytes.Contains(append([]byte{0}, b...), []byte("\x00"+Mark+"="))
+}
+
 // Sweep kills what a shim that is gone left of its session: the processes
 // whose environment carries the session's key, and with a uid of its own
 // (above zero) all of that uid. It returns how many it killed, and waits until

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"glaux/internal/sandbox"
 	"glaux/internal/shim"
 )
 
@@ -37,6 +38,8 @@ type Supervisor struct {
 	kids *children
 	born time.Time
 	ooms uint64 // kernel's count of memory kills when we began
+
+	group *sandbox.Group // of JVM and Python; nil: they have none
 
 	logs   map[string]*Journal // the driver's streams, by name
 	entry  *os.File            // keeps the Python packages of the session in their cache; nil: it has none
@@ -76,7 +79,7 @@ func Run(ctx context.Context, spec shim.Spec, address, socket net.Listener, log 
 	}
 	now := time.Now()
 	s := &Supervisor{
-		spec: spec, log: log, kids: newChildren(), born: now, ooms: oomKills(),
+		spec: spec, log: log, kids: newChildren(), born: now, ooms: oomKills(), group: (*sandbox.Group)(spec.Group),
 		changed: make(chan struct{}), epoch: spec.Epoch, cells: map[string]*cell{}, idle: now,
 		status: shim.Status{Phase: shim.PhaseStarted, Responsive: true},
 		ending: make(chan struct{}), force: make(chan struct{}), logs: map[string]*Journal{},
@@ -253,6 +256,9 @@ func (s *Supervisor) teardown() {
 		p.close()
 	}
 	s.wg.Wait() // what they wrote has been taken
+	if err := s.group.Remove(time.Second); err != nil {
+		s.log.Warn("a control group is left", "error", err)
+	}
 	s.lose()
 	for _, j := range s.logs {
 		j.Close()
@@ -294,8 +300,14 @@ func (s *Supervisor) finish() error {
 func (s *Supervisor) childEnded(ch *child, tail []string) {
 	code, sig := ch.result()
 	e := shim.Exit{Process: ch.name, Code: code, Signal: sig, Tail: tail}
-	e.Memory = ch.name == "java" && code == outOfMemory || sig == int(syscall.SIGKILL) && !ch.shot && oomKills() > s.ooms
+	killed := sig == int(syscall.SIGKILL) && !ch.shot
+	e.Memory = ch.name == "java" && code == outOfMemory || killed && oomKills() > s.ooms
+	if killed && s.group.Kills() > 0 {
+		e.Memory, e.Limit = true, s.group.MiB
+	}
 	switch {
+	case e.Limit > 0:
+		e.Cause = fmt.Sprintf("%s ran out of memory: the session has %d MiB for its JVM and Python together", ch.name, e.Limit)
 	case e.Memory:
 		e.Cause = ch.name + " ran out of memory"
 	case sig != 0:

@@ -71,7 +71,7 @@ func fromStreams(m map[string]int64) map[engine.Stream]int64 {
 // fromExit converts the record of a driver's end.
 func fromExit(e shim.Exit) engine.Exit {
 	return engine.Exit{
-		Asked: e.Asked, Orphan: e.Orphan, Lost: e.Lost, Code: e.Code, Signal: e.Signal, Memory: e.Memory,
+		Asked: e.Asked, Orphan: e.Orphan, Lost: e.Lost, Code: e.Code, Signal: e.Signal, Memory: e.Memory, Limit: e.Limit,
 		Process: e.Process, Tail: e.Tail, Started: fromMillis(e.Started), Ended: fromMillis(e.Ended), Lived: e.Lived,
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"glaux/internal/engine"
+	"glaux/internal/sandbox"
 	"glaux/internal/shim"
 	"glaux/internal/supervise"
 )
@@ -270,6 +271,10 @@ func (d *Driver) Remove(ctx context.Context) error {
 	}
 	if _, _, err := d.exit(); err != nil {
 		return err
+	}
+	if spec, err := supervise.ReadSpec(d.file(shim.SpecFile)); err == nil {
+		// A shim that ended by itself has done so. It holds nothing up: an empty group costs nothing.
+		_ = (*sandbox.Group)(spec.Group).Remove(0)
 	}
 	if err := errors.Join(os.RemoveAll(d.l.socketDir(d.key)), os.RemoveAll(d.dir)); err != nil {
 		return fmt.Errorf("cannot remove what driver %q left: %w", d.key, err)

@@ -53,15 +53,19 @@ type Runtime struct {
 // Config says where and with what drivers are launched. All paths are absolute.
 type Config struct {
 	Runtime Runtime
-	Data    string   // data directory; sessions live in its "sessions", shims in its "bin"
-	Sockets string   // directory for sockets; short
-	Agent   string   // the server's socket for API and S3
-	Shim    string   // the shim's program
-	Env     []string // further environment of every session, NAME=value; a session's own wins
-	Pip     Pip      // how pip finds packages for sessions that ask for some
-	UIDs    int      // first uid of sessions, as root; zero: 200000
-	Memory  int      // the machine's, MiB: no driver may ask for more; zero: not known
-	Log     *slog.Logger
+	Data    string         // data directory; sessions live in its "sessions", shims in its "bin"
+	Sockets string         // directory for sockets; short
+	Agent   string         // the server's socket for API and S3
+	Shim    string         // the shim's program
+	Env     []string       // further environment of every session, NAME=value; a session's own wins
+	Pip     Pip            // how pip finds packages for sessions that ask for some
+	UIDs    int            // first uid of sessions, as root; zero: 200000
+	Memory  int            // the machine's, MiB: no driver may ask for more; zero: not known
+	Groups  sandbox.Groups // where control groups of sessions are made; zero: they have none
+	// Beyond is the memory that a session's processes may take together beyond
+	// its JVM's heap, MiB, where control groups can bound it. Zero: it is not bounded.
+	Beyond int
+	Log    *slog.Logger
 	// Started is told of every driver whose start this launcher has waited for.
 	// Nil: nobody is. It must not block.
 	Started func(Start)

@@ -20,7 +20,7 @@ import (
 
 // start makes the session's directories and sockets, writes its spec and
 // starts its shim.
-func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
+func (l *Launcher) start(ctx context.Context, spec engine.Spec) (err error) {
 	dir, work := l.dir(spec.Key), filepath.Join(l.dir(spec.Key), "work")
 	s := shim.Spec{
 		Version: shim.Version, Key: string(spec.Key), Epoch: spec.Epoch, Dir: dir,
@@ -49,6 +49,12 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) error {
 	if err := l.settle(&s, spec, work, properties); err != nil {
 		return fmt.Errorf("cannot launch driver: %w", err)
 	}
+	group := l.confine(&s, spec, properties)
+	defer func() {
+		if err != nil {
+			_ = group.Remove(0) // nothing is in it
+		}
+	}()
 	socket, err := bind(s.Socket)
 	if err != nil {
 		return err
@@ -199,6 +205,25 @@ func (e *environment) list() []string {
 		out = append(out, n+"="+e.values[n])
 	}
 	return out
+}
+
+// confine makes the control group of the session's processes. A session that
+// cannot have one runs without, as all do where there are none.
+func (l *Launcher) confine(s *shim.Spec, spec engine.Spec, properties map[string]string) *sandbox.Group {
+	if l.cfg.Groups == (sandbox.Groups{}) {
+		return nil
+	}
+	limits := sandbox.Limits{Cores: max(1, spec.Cores)}
+	if heap, err := HeapMiB(properties, spec.HeapMiB); err == nil && l.cfg.Beyond > 0 {
+		limits.Memory = heap + l.cfg.Beyond
+	}
+	group, err := l.cfg.Groups.Make(string(spec.Key), limits)
+	if err != nil {
+		l.cfg.Log.Warn("a session runs without a control group", "session", spec.Key, "err", err)
+		return nil
+	}
+	s.Group = (*shim.Group)(group)
+	return group
 }
 
 // settle gives the session a user and directories of its own.
