@@ -192,19 +192,28 @@ func (v *serving) serveQueued(ctx context.Context) bool {
 			return false
 		}
 	}
-	if q := v.m.cfg.QueueMeter; q != nil {
-		q.Waited(waited+time.Since(begun), v.s.State != Ended)
-	}
-	if v.s.State != Ended {
+	if !v.left(waited + time.Since(begun)) {
 		return true
 	}
-	v.m.cfg.Log.InfoContext(v.work, "session ended in the queue", "session", string(v.e.key), "cause", string(v.s.Cause), "reason", v.s.Reason)
-	v.m.vacate(v.e.key)
-	v.e.err = engine.ErrGone
-	close(v.e.known)
-	close(v.e.ended)
 	v.m.forget(ctx, v.e)
 	return false
+}
+
+// left notes that the session is in the queue no longer, and returns true when
+// it is over.
+func (v *serving) left(waited time.Duration) bool {
+	over := v.s.State == Ended
+	if q := v.m.cfg.QueueMeter; q != nil {
+		q.Waited(waited, !over)
+	}
+	if over {
+		v.m.cfg.Log.InfoContext(v.work, "session ended in the queue", "session", string(v.e.key), "cause", string(v.s.Cause), "reason", v.s.Reason)
+		v.m.vacate(v.e.key)
+		v.e.err = engine.ErrGone
+		close(v.e.known)
+		close(v.e.ended)
+	}
+	return over
 }
 
 // giveUp ends a session that has waited for what as long as it may.
