@@ -6,7 +6,7 @@ import re
 import urllib.request
 
 import pytest
-from conftest import Server, Spark, wait_for
+from conftest import Remote, Server, Spark, wait_for
 from test_workgroups import refused
 
 
@@ -40,7 +40,7 @@ def test_a_queue_that_says_why_and_survives(budgets):
     server = budgets(*limits)
     first = Spark(server)
     first.wait("IDLE")
-    second, third = Spark(server), Spark(server)
+    second, third = Spark(server), Spark(server, workgroup="spark35")
     glue = server.client("glue")
     glue.create_session(Id="waits", Role="arn:aws:iam::000000000000:role/r", Command={"Name": "glueetl", "PythonVersion": "3"})
     said = "The session waits to be started: the account runs 1 of 1 sessions. It is number {} of 3 in the queue, and waits until "
@@ -60,7 +60,10 @@ def test_a_queue_that_says_why_and_survives(budgets):
     glue.stop_session(Id="waits")
     wait_for("it is over", 10, lambda: glue.get_session(Id="waits")["Session"]["Status"] == "STOPPED")
     assert "number 1 of 1 in the queue" in third.status()["StateChangeReason"]
+    remote = Remote(server, third.id)
+    client = remote.start("print(spark.range(10).count())")  # its calls wait with the session
     first.end()
+    assert remote.finish(client)[0] == "10\n"
     third.wait("IDLE")
     assert third.run("print(1 + 1)")[0] == "2\n"
     assert "StateChangeReason" not in third.status()
