@@ -47,6 +47,7 @@ var allowed = []row{
 	{"engine/enginetest", join(layer0, layer1)},
 	{"engine/local", join(layer0, layer1)},
 	{"engine/history", join(layer0, layer1)},
+	{"engine/warm", join(layer0, layer1)},
 	{"engine/local/realtest", nil}, // tests only
 
 	{"workgroup", join(layer0, layer1)},

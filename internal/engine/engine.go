@@ -39,7 +39,21 @@ type Spec struct {
 	Modules  Requirements // Python packages beside the runtime's; a *StartError holds pip's words when they cannot be had
 	Files    []string     // copied into the work directory before the first cell; paths of the session's file systems, such as s3://bucket/key
 	Notes    []string     // lines for people, written to the driver's standard error once, at its start
+
+	Wait Wait // the driver waits for a session to claim it; empty: it is one's from the beginning
 }
+
+// Wait is how far a driver comes that waits for a session to claim it.
+type Wait string
+
+// The ways to wait.
+const (
+	// WaitContext: SparkContext up, Python attached, first queries run.
+	WaitContext Wait = "context"
+	// WaitProperties: JVM and Python are there, Spark's classes loaded and
+	// compiled; the context is made once the session's properties are known.
+	WaitProperties Wait = "properties"
+)
 
 // Language is what the cells of a driver are written in.
 type Language string
@@ -76,6 +90,7 @@ type Requirements struct {
 type Handle struct {
 	Key   Key
 	Data  []byte // JSON of the launcher
+	Waits bool   // the driver was launched to wait, and no session has claimed it; as List and Adopt saw it
 	Epoch uint64 // owner epoch to adopt with; zero: the one Data was made with
 }
 
@@ -110,6 +125,50 @@ type Driver interface {
 	Wait(context.Context) (Exit, error)
 	// Remove deletes what a driver that is gone left behind. Idempotent.
 	Remove(context.Context) error
+}
+
+// Claimer is the ability of a driver that was launched with Spec.Wait to become
+// a session's.
+type Claimer interface {
+	// Claim gives a driver that waits to the session of the spec, whose Key is
+	// the driver's own: its logs, its lifetime and its executors' begin now, and
+	// Properties, Args, Display, Notes and Orphaned of the spec hold from here
+	// on. With WaitContext only properties count that a running context takes;
+	// all others, and all else in the spec, are to be those that it was launched
+	// with. JVM and Python answer before Claim returns. After an error the
+	// driver ends. Idempotent for the same spec.
+	Claim(ctx context.Context, spec Spec) error
+}
+
+// Origin says where a driver came from.
+type Origin struct {
+	Tier   Tier
+	Missed string // why none was ready, for people: a property, say; empty for Warm
+}
+
+// Tier is how much of a driver was there before it was asked for.
+type Tier string
+
+// The tiers.
+const (
+	Warm   Tier = "warm"   // all of it
+	Primed Tier = "primed" // all but its SparkContext
+	Cold   Tier = "cold"   // nothing
+)
+
+// Pool is the ability of a launcher to have drivers ready.
+type Pool interface {
+	// Reserve takes a driver that fits the spec, whose Key stands for the one to
+	// come, and returns its key: with that in the place of the other, Launch
+	// gives the driver to the session. ok is false when none is ready. It does
+	// not block. A key that is not launched within a minute is one like any
+	// other again, and its driver is ended.
+	Reserve(spec Spec) (key Key, ok bool)
+	// Release gives back a key of Reserve that no session was made with.
+	Release(Key)
+	// Origin tells where the driver of a key came from that Launch has returned,
+	// for a minute at least.
+	Origin(Key) Origin
 }
 
 // Runner is the ability of a driver to run cells of code, one at a time.
@@ -171,6 +230,10 @@ type Status struct {
 	Tasks         Tasks      // Spark tasks of the running cell
 	Responsive    bool       // false while the interpreter does not answer pings or is being killed
 	Note          string     // why Responsive is false; a sentence for people
+
+	// How long the steps of the start took, from when the session had the
+	// driver; zero: not yet, or before that.
+	Context, Attached time.Duration
 }
 
 // Phase is how far a driver has come.
@@ -180,6 +243,7 @@ type Phase string
 const (
 	Scheduled Phase = "scheduled" // asked for, no process yet
 	Started   Phase = "started"   // the process runs
+	Waiting   Phase = "waiting"   // for a session to claim it
 	Prepared  Phase = "prepared"  // SparkContext up, Python attached: cells can run
 	Gone      Phase = "gone"
 )

@@ -20,3 +20,6 @@ func (Reader) Read() Memory {
 	}
 	return m
 }
+
+// CPUPressure is zero: the kernel does not say.
+func (Reader) CPUPressure() float64 { return 0 }

@@ -112,10 +112,17 @@ func group(dir, limit, usage, droppable string) (Memory, bool) {
 }
 
 // pressure reads the share of the last ten seconds in which everything waited.
-func pressure(path string) float64 {
+func pressure(path string) float64 { return stalled(path, "full") }
+
+// CPUPressure is for how many percent of the last ten seconds something that
+// could run waited for a processor. Zero where the kernel does not say.
+func (r Reader) CPUPressure() float64 { return stalled(r.path("proc/pressure/cpu"), "some") }
+
+// stalled reads the ten seconds' average of a line.
+func stalled(path, kind string) float64 {
 	for line := range strings.Lines(text(path)) {
 		field := strings.Fields(line)
-		if len(field) > 1 && field[0] == "full" {
+		if len(field) > 1 && field[0] == kind {
 			n, _ := strconv.ParseFloat(strings.TrimPrefix(field[1], "avg10="), 64)
 			return n
 		}

@@ -69,6 +69,8 @@ type Config struct {
 	// Budget is what sessions may have, Memory how starts wait for memory.
 	Budget Budget `embed:"" prefix:"budget-" yaml:"budget"`
 	Memory Memory `embed:"" prefix:"memory-" yaml:"memory"`
+	// Pool is what waits for sessions to come.
+	Pool Pool `embed:"" prefix:"pool-" yaml:"pool"`
 
 	DPU DPU `embed:"" prefix:"dpu-" yaml:"dpu"`
 	// Confine keeps sessions from each other's memory and processors.
@@ -282,6 +284,7 @@ func (c *Config) Complete(getenv func(string) string) error {
 	}
 	c.Glue.fill()
 	c.Confine.fill()
+	c.Pool.fill()
 	c.UI.fill()
 	c.Statements.fill()
 	c.Budget.fill()
@@ -381,6 +384,7 @@ func (c *Config) Check() error {
 	c.Glue.check(lasts)
 	c.Budget.check(bad, within, lasts)
 	c.Memory.check(within)
+	c.Pool.check(within, lasts)
 	if _, err := logLevel(c.LogLevel); err != nil {
 		bad("%w", err)
 	}

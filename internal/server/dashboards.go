@@ -40,6 +40,9 @@ func (p *parts) wireHistory() {
 		Logs: s.place.history(), Work: filepath.Join(s.place.data, "history-server"), Shim: s.cfg.Shim, UID: uid,
 		HeapMiB: s.cfg.History.Heap, Idle: s.cfg.History.Idle, Retention: s.cfg.History.Retention, MaxBytes: s.cfg.History.MaxBytes,
 		Ended: func(ctx context.Context, key engine.Key) (time.Time, error) {
+			if p.pool != nil && p.pool.Has(key) {
+				return time.Time{}, nil // it waits for its session
+			}
 			row, err := p.sessions.Session(ctx, key)
 			if errors.Is(err, session.ErrNotFound) {
 				return time.Unix(0, 0), nil

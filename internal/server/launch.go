@@ -67,6 +67,9 @@ func (l *launcher) Adopt(ctx context.Context, h engine.Handle) (engine.Driver, e
 	return l.keeping.Adopt(ctx, h)
 }
 
+// Kill ends a driver that answers nobody.
+func (l *launcher) Kill(ctx context.Context, key engine.Key) error { return l.keeping.Kill(ctx, key) }
+
 // List returns every driver there is.
 func (l *launcher) List(ctx context.Context) ([]engine.Handle, error) { return l.keeping.List(ctx) }
 

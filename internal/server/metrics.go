@@ -24,10 +24,12 @@ type meter struct {
 	s3       *prometheus.HistogramVec
 	ui       *prometheus.CounterVec
 	starts   *prometheus.CounterVec
+	took     *starts
 }
 
 func newMeter() *meter {
 	m := &meter{
+		took:     newStarts(),
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "glaux_requests_total",
@@ -52,7 +54,7 @@ func newMeter() *meter {
 			Help: "Drivers that have started, by whether their JVM uses the start-up archive (used or unused).",
 		}, []string{"archive"}),
 	}
-	m.registry.MustRegister(m.requests, m.latency, m.s3, m.ui, m.starts,
+	m.registry.MustRegister(m.requests, m.latency, m.s3, m.ui, m.starts, m.took.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

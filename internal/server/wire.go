@@ -19,6 +19,7 @@ import (
 	"glaux/internal/delivery"
 	"glaux/internal/engine/history"
 	"glaux/internal/engine/local"
+	"glaux/internal/engine/warm"
 	"glaux/internal/glueapi"
 	"glaux/internal/ident"
 	"glaux/internal/logs"
@@ -45,6 +46,7 @@ type parts struct {
 	logs       *logs.Store
 	cloudWatch delivery.Groups
 	workgroups *workgroup.Manager
+	pool       *warm.Pool // nil: no driver waits
 	sessions   *session.Manager
 	calcs      *calc.Manager
 	statements *statement.Manager
@@ -126,14 +128,14 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	}
 	p.wireResources()
 	p.sessions, err = session.New(session.Config{
-		Home: p.home, Store: p.db, Tags: p.db, Workgroups: p.workgroups, Resources: glueResources{p.resources, s.cfg.Glue}, Access: p.authority, Launcher: launcher, Log: s.log,
+		Home: p.home, Store: p.db, Tags: p.db, Workgroups: p.workgroups, Resources: glueResources{p.resources, s.cfg.Glue}, Access: p.authority, Launcher: p.wirePool(launcher, epoch, memory), Log: s.log,
 		ServerID: ident.NewID(), Epoch: epoch, RuntimeVersion: launcher.version(),
-		AgentToken: func(k session.Key) string { return p.authority.AgentToken(string(k)) },
+		AgentToken: p.agentToken, Observe: s.meter.took.observe,
 		Assume: func(s *session.Session) error {
 			_, err := p.authority.ExecutorCaller(string(s.Key), executorOf(s))
 			return err
 		},
-		MaxSessions: s.cfg.MaxSessions, Budgets: s.cfg.Budget.limits(), Memory: memory.Read,
+		MaxSessions: s.cfg.MaxSessions, Budgets: s.cfg.Budget.limits(), Memory: memory.Read, Reclaim: p.reclaim,
 		ReserveMiB: s.cfg.Memory.Reserve, HeadroomMiB: s.cfg.headroom(total), QueueMeter: newQueueMeter(s.meter.registry), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
 		MaxOutput: s.cfg.MaxOutput, Orphaned: s.cfg.Orphaned, IdleTimeout: s.cfg.IdleTimeout, Retention: s.cfg.Retention,
 		GlueTimeout: s.cfg.Glue.Timeout, GlueIdleTimeout: s.cfg.Glue.IdleTimeout,
@@ -251,6 +253,10 @@ func (p *parts) run(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error { return p.audit.Run(ctx) })
 	p.storage.run(ctx, group, p.s.ready, p.s.log)
 	group.Go(func() error { return p.logs.Run(ctx) })
+	if p.pool != nil {
+		p.s.meter.registry.MustRegister(newPoolGauges(p.pool))
+		group.Go(func() error { return p.pool.Run(ctx) })
+	}
 	group.Go(func() error { return p.sessions.Run(ctx) })
 	group.Go(func() error { return p.calcs.Run(ctx) })
 	group.Go(func() error { return p.statements.Run(ctx) })
@@ -283,6 +289,7 @@ func (p *parts) root() access.KeyPair { return p.authority.Root() }
 // server without a front door for as long as that takes.
 func (s *Server) endLeft(ctx context.Context) error {
 	var err error
+	s.cfg.Pool.Max = 0 // and what waits
 	if s.parts, err = s.wire(ctx); err != nil {
 		return err
 	}

@@ -25,9 +25,9 @@ func TestNextServerAdoptsInEveryState(t *testing.T) {
 
 		patience time.Duration // how much longer the next server needs
 	}{
-		"scheduled":              {after: time.Second, away: time.Second, want: "CREATING"},
-		"starting":               {after: 70 * time.Second, away: time.Second, want: "CREATED"},
-		"process came meanwhile": {after: time.Second, away: time.Minute, want: "CREATED"},
+		"scheduled":              {after: time.Second, away: time.Second, want: "CREATING", why: "A driver is being started."},
+		"starting":               {after: 70 * time.Second, away: time.Second, want: "CREATED", why: "A driver is being started."},
+		"process came meanwhile": {after: time.Second, away: time.Minute, want: "CREATED", why: "A driver is being started."},
 		"ready meanwhile":        {after: 70 * time.Second, away: time.Minute, want: "IDLE"},
 		"idle":                   {after: 3 * time.Minute, away: time.Minute, want: "IDLE"},
 		"idle for too long":      {after: 3 * time.Minute, away: time.Hour, want: "TERMINATED", why: "The session was idle for 20 minutes."},

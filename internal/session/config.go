@@ -26,6 +26,9 @@ type Config struct {
 	Resources Resources
 	Log       *slog.Logger
 
+	// Observe is told what each start took. Nil: nobody is.
+	Observe func(StartRecord)
+
 	// ServerID names this server in the rows it owns.
 	ServerID string
 	// Epoch is this server's, from Store.NextEpoch. Rows and drivers of a

@@ -11,7 +11,6 @@ import (
 	"glaux/internal/argument"
 	"glaux/internal/engine"
 	"glaux/internal/fault"
-	"glaux/internal/ident"
 	"glaux/internal/workgroup"
 )
 
@@ -92,7 +91,11 @@ func (m *Manager) StartGlue(ctx context.Context, who access.Caller, in GlueReque
 			return Session{}, err
 		}
 	}
-	s, _, err := m.create(ctx, m.glueCreation(who, in, g, effect))
+	c, reserved := m.place(func(key string) Creation { return m.glueCreation(key, who, in, g, effect) })
+	s, _, err := m.create(ctx, c)
+	if reserved && refused(err) {
+		m.release(c.Session.Key)
+	}
 	switch {
 	case errors.Is(err, ErrTaken):
 		return Session{}, fault.New(fault.Exists, "Session already exists.").About(in.ID)
@@ -184,9 +187,8 @@ func (g *GlueConfig) version() error {
 }
 
 // glueCreation is the row of a new session: admitted, and about to be launched.
-func (m *Manager) glueCreation(who access.Caller, in GlueRequest, g *GlueConfig, effect argument.Effect) Creation {
+func (m *Manager) glueCreation(key string, who access.Caller, in GlueRequest, g *GlueConfig, effect argument.Effect) Creation {
 	now := time.Now().UTC()
-	key := ident.NewID()
 	s := Session{
 		Key:            Key(key),
 		Account:        who.Account,

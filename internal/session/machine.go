@@ -114,7 +114,9 @@ func (s *Session) Move(e Event, at time.Time, cause Cause, why string) error {
 		if s.Spawned.IsZero() {
 			s.Spawned = at
 		}
-		s.Reason = ""
+		if to != Started { // till then it says what the start waits for
+			s.Reason = ""
+		}
 	case Launching:
 		s.Admitted, s.Reason = at, ""
 	case Queued:

@@ -31,6 +31,10 @@ type serving struct {
 	shown    []engine.Executor  // as the driver last showed them and the row has them
 	failure  *engine.StartError // why the driver did not become ready
 	told     bool               // Ready has returned
+	origin   engine.Origin      // where the driver came from
+	queued   time.Duration      // until a budget was found
+	launched time.Duration      // until the launcher had a driver
+	fresh    bool               // it was launched here, not taken over
 	stood    standing           // how long the state that judge is about has lasted
 }
 
@@ -68,7 +72,9 @@ func (m *Manager) serve(ctx, work context.Context, e *entry) {
 		}
 		s = v.s
 	}
+	asked := time.Now()
 	d, end, err := m.acquire(ctx, s, e)
+	launched := time.Since(asked)
 	switch {
 	case errors.Is(err, engine.ErrStale):
 		log.WarnContext(ctx, "a newer server owns the session, leaving it alone")
@@ -86,10 +92,16 @@ func (m *Manager) serve(ctx, work context.Context, e *entry) {
 	}
 	e.driver = d
 	close(e.known)
-	sv := &serving{m: m, e: e, d: d, work: work, s: s}
+	sv := &serving{m: m, e: e, d: d, work: work, s: s, origin: m.origin(s.Key), queued: max(0, s.Admitted.Sub(s.Created))}
+	if s.State == Launching && len(s.Handle) == 0 {
+		sv.launched, sv.fresh = launched, true
+	}
 	if !sv.save(func(s *Session) error {
 		s.Handle, s.ServerID, s.Epoch = d.Handle().Data, m.cfg.ServerID, m.cfg.Epoch
 		s.RuntimeVersion = m.cfg.RuntimeVersion
+		if s.State == Launching {
+			s.Reason = waitingFor(sv.origin)
+		}
 		return nil
 	}) {
 		return
@@ -191,10 +203,9 @@ func (m *Manager) spec(s Session) (engine.Spec, error) {
 
 // eventLog is the directory of a session's event log; empty: it keeps none.
 func (m *Manager) eventLog(s Session) string {
-	wanted := s.Monitoring.EventLogs()
-	if s.Glue != nil {
-		wanted = s.showsUI()
-	}
+	// Glue sessions always keep one, shown or not: a driver that waits does not
+	// know yet whether it is to be.
+	wanted := s.Glue != nil || s.Monitoring.EventLogs()
 	if m.cfg.EventLogs == "" || !wanted {
 		return ""
 	}
@@ -419,7 +430,14 @@ func (v *serving) ready(ctx context.Context, err error) bool {
 		if v.m.ledger.grown(v.e.key) {
 			poke(v.m.look)
 		}
-		return v.take(Ready, "", "") && v.operate(v.shows)
+		first := v.s.State == Launching || v.s.State == Started
+		if !v.take(Ready, "", "") {
+			return false
+		}
+		if first && v.fresh && v.s.State == Idle {
+			v.started(ctx)
+		}
+		return v.operate(v.shows)
 	case ctx.Err() != nil:
 		return false
 	case v.s.State != Launching && v.s.State != Started:

@@ -12,7 +12,6 @@ import (
 
 	"glaux/internal/access"
 	"glaux/internal/fault"
-	"glaux/internal/ident"
 	"glaux/internal/workgroup"
 )
 
@@ -78,7 +77,11 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Ses
 	if err != nil {
 		return Session{}, err
 	}
-	s, created, err := m.create(ctx, m.creation(who, in, w, tags, hash))
+	c, reserved := m.place(func(id string) Creation { return m.creation(id, who, in, w, tags, hash) })
+	s, created, err := m.create(ctx, c)
+	if reserved && (refused(err) || err == nil && !created) {
+		m.release(c.Session.Key)
+	}
 	switch {
 	case errors.Is(err, ErrTokenUsed):
 		return Session{}, MismatchedToken()
@@ -98,6 +101,17 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Ses
 		m.begin(s.Key, nil)
 	}
 	return s, nil
+}
+
+// refused says whether the store has refused to make a session: then there is
+// none for certain.
+func refused(err error) bool {
+	for _, why := range []error{ErrTokenUsed, ErrTaken, ErrTooMany, ErrNotebookBusy, workgroup.ErrNotFound} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return isRefusal(err)
 }
 
 // MismatchedToken refuses an idempotency token that came with other parameters
@@ -155,8 +169,7 @@ func hashOf(v any) ([]byte, error) {
 }
 
 // creation is the row of a new session: admitted, and about to be launched.
-func (m *Manager) creation(who access.Caller, in Request, w workgroup.Workgroup, tags []workgroup.Tag, hash []byte) Creation {
-	id := ident.NewID()
+func (m *Manager) creation(id string, who access.Caller, in Request, w workgroup.Workgroup, tags []workgroup.Tag, hash []byte) Creation {
 	config := mergeEngine(w.Config.Engine, in.Config)
 	now := time.Now().UTC()
 	s := Session{

@@ -5,6 +5,7 @@
 // the shim answers with one frame, a Reply, and for some operations with more:
 //
 //	status     a Reply with Status
+//	claim      makes a driver that waits a session's: Claim says what that brings
 //	watch      a Reply with Status at once and after every change, until the driver is gone
 //	run        starts Cell; refused with Busy while another runs; idempotent by its id
 //	result     blocks until Cell has ended, then a Reply with Record
@@ -56,6 +57,7 @@ type Op string
 // The operations.
 const (
 	OpStatus    Op = "status"
+	OpClaim     Op = "claim"
 	OpWatch     Op = "watch"
 	OpRun       Op = "run"
 	OpResult    Op = "result"
@@ -78,6 +80,16 @@ type Request struct {
 	Offset  int64  `json:"offset,omitempty"`
 	Service string `json:"service,omitempty"`
 	Force   bool   `json:"force,omitempty"`
+	Claim   *Claim `json:"claim,omitempty"`
+}
+
+// Claim is what a session brings to a driver that waits for one.
+type Claim struct {
+	Settings map[string]string `json:"settings,omitempty"` // Spark properties that a running context takes; of a driver that waits with one
+	Args     []string          `json:"args,omitempty"`
+	Display  string            `json:"display,omitempty"`
+	Notes    []string          `json:"notes,omitempty"`
+	Orphaned time.Duration     `json:"orphaned"`
 }
 
 // Code says why a request was refused.
@@ -109,7 +121,7 @@ type Reply struct {
 
 // Status is the driver at one moment. Times are Unix milliseconds.
 type Status struct {
-	Phase         string     `json:"phase"` // started, prepared, gone
+	Phase         string     `json:"phase"` // started, waiting, prepared, gone
 	ApplicationID string     `json:"appId,omitempty"`
 	SparkVersion  string     `json:"sparkVersion,omitempty"`
 	Executors     []Executor `json:"executors,omitempty"` // newest first
@@ -121,11 +133,14 @@ type Status struct {
 	Responsive    bool       `json:"responsive"`
 	Note          string     `json:"note,omitempty"`
 	Archive       *Archive   `json:"archive,omitempty"`
+	Context       int64      `json:"contextMs,omitempty"` // from the beginning to Spark's context; milliseconds
+	Attached      int64      `json:"attachedMs,omitempty"`
 }
 
 // The phases in a Status.
 const (
 	PhaseStarted  = "started"
+	PhaseWaiting  = "waiting" // for a session: see OpClaim
 	PhasePrepared = "prepared"
 	PhaseGone     = "gone"
 )

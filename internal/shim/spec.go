@@ -27,6 +27,7 @@ type Spec struct {
 	Language  string        `json:"language,omitempty"` // of cells; empty: Python
 	Display   string        `json:"display,omitempty"`  // how the runner shows values; empty: as a notebook
 	Notes     []string      `json:"notes,omitempty"`    // lines for the driver's standard error, at its start
+	Wait      string        `json:"wait,omitempty"`     // the driver waits for a session to claim it; how far it comes before
 	Group     *Group        `json:"group,omitempty"`    // control group of JVM and Python; nil: they have none
 }
 
@@ -59,6 +60,12 @@ type Command struct {
 	Env  []string `json:"env"`  // all of it
 	Dir  string   `json:"dir"`
 }
+
+// How far a driver comes that waits for a session.
+const (
+	WaitContext    = "context"    // its context is there: what a session brings is set in it
+	WaitProperties = "properties" // it has no context yet, and reads its Spark properties when it is claimed
+)
 
 // Names of files in a session's directory.
 const (

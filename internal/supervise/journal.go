@@ -125,6 +125,22 @@ func (j *Journal) tellLocked() {
 	j.changed = make(chan struct{})
 }
 
+// reset forgets what was written so far: the stream's beginning is now.
+// Nobody reads it yet.
+func (j *Journal) reset() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.file != nil {
+		j.file.Close()
+		j.file = nil
+	}
+	for _, start := range j.starts {
+		_ = os.Remove(filepath.Join(j.dir, journalFile(j.name, start))) // written over, at the latest
+	}
+	j.starts, j.size, j.lost = nil, 0, 0
+	j.tellLocked()
+}
+
 // Close ends the stream. Its writers were closed before.
 func (j *Journal) Close() {
 	j.mu.Lock()

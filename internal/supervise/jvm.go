@@ -58,6 +58,8 @@ type event struct {
 	// done
 	OK          bool `json:"ok"`
 	Interrupted bool `json:"interrupted"`
+	// claimed
+	Refused string `json:"refused"`
 	// pong, ui, uiFailed
 	N int64 `json:"n"`
 }
@@ -229,15 +231,26 @@ func (s *Supervisor) serveJVM(j *jvm) {
 // fromJVM handles one event.
 func (s *Supervisor) fromJVM(e *event) {
 	if e.Ev != "progress" && e.Ev != "operations" && e.Ev != "ui" {
-		s.log.Info("the JVM says", "event", e.Ev, "after", time.Since(s.born).Round(time.Millisecond))
+		s.log.Info("the JVM says", "event", e.Ev, "after", s.age())
 	}
 	switch e.Ev {
 	case "gateway":
-		if p := s.runner(); p != nil {
-			p.send(frame{"op": "attach", "port": e.Port, "secret": e.Secret, "argv": s.spec.Args, "display": s.spec.Display, "language": s.spec.Language})
+		s.mu.Lock()
+		s.gateway = *e
+		later := s.spec.Wait == shim.WaitProperties && s.claim == nil // its context may be another one then
+		s.mu.Unlock()
+		if !later {
+			s.attach()
 		}
+	case "waiting":
+		s.halted(0)
+	case "claimed":
+		s.claimTaken(0, e.Refused)
 	case "context":
-		s.change(func() { s.status.ApplicationID, s.status.SparkVersion = e.AppID, e.Version })
+		s.change(func() {
+			s.status.ApplicationID, s.status.SparkVersion = e.AppID, e.Version
+			s.status.Context = time.Since(s.born).Milliseconds()
+		})
 	case "ready":
 		s.isReady(0)
 	case "ui", "uiFailed":
@@ -259,7 +272,7 @@ func (s *Supervisor) fromJVM(e *event) {
 		})
 	case "operations":
 		s.change(func() {
-			if s.exit == nil {
+			if s.exit == nil && !s.waitsLocked() {
 				s.status.Operations, s.status.Operated = e.Running, e.Ended
 				s.worked, s.rested = time.Now(), false
 			}

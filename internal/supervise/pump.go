@@ -136,6 +136,13 @@ func (p *pump) route(w io.Writer) {
 // stop makes run return although somebody still holds the pipe.
 func (p *pump) stop() { p.from.Close() }
 
+// forget drops what is remembered of the stream's end.
+func (p *pump) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tail = nil
+}
+
 // last returns the last lines that were written.
 func (p *pump) last() []string {
 	p.mu.Lock()

@@ -215,11 +215,20 @@ func readEvent(r io.Reader) (*event, error) {
 func (s *Supervisor) fromPython(p *python, e *event) {
 	switch e.Ev {
 	case "imported", "attached", "attachFailed":
-		s.log.Info("the runner says", "event", e.Ev, "after", time.Since(s.born).Round(time.Millisecond))
+		s.log.Info("the runner says", "event", e.Ev, "after", s.age())
 	}
 	switch e.Ev {
+	case "imported":
+		if s.spec.Wait == shim.WaitProperties {
+			s.halted(1)
+		}
 	case "attached":
 		s.isReady(1)
+		if s.spec.Wait == shim.WaitContext {
+			s.halted(1)
+		}
+	case "claimed":
+		s.claimTaken(1, "")
 	case "attachFailed":
 		s.failStart(e.text(), true)
 	case "display":

@@ -154,6 +154,8 @@ func (s *Supervisor) answer(ctx context.Context, conn *net.UnixConn, q shim.Requ
 	case shim.OpWatch:
 		s.answerWatch(ctx, conn, q)
 		return
+	case shim.OpClaim:
+		r = s.answerClaim(q.Claim)
 	case shim.OpRun:
 		r.Code, r.Text = s.runCell(q.Cell, q.Code)
 	case shim.OpResult:

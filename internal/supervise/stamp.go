@@ -23,6 +23,7 @@ type State struct {
 	Shim   Stamp `json:"shim"`
 	JVM    Stamp `json:"jvm"`
 	Python Stamp `json:"python"`
+	Waits  bool  `json:"waits,omitempty"` // for a session to claim the driver
 }
 
 // StampOf returns the stamp of a live process. The error is os.ErrProcessDone

@@ -71,6 +71,9 @@ func oomKills() uint64 { return 0 }
 
 func expendable(int) {}
 
+// giveWay does nothing: there are no scheduling groups.
+func giveWay(bool) {}
+
 func dieWithParent(*syscall.SysProcAttr) {}
 
 func peerUID(fd int) (int, error) {

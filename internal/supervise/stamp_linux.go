@@ -216,6 +216,17 @@ func expendable(pid int) {
 	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte("300"), 0) // best effort
 }
 
+// giveWay lets the processes of this session, which is a scheduling group of
+// its own where the kernel makes those, compute only where others leave room;
+// or no longer. Best effort.
+func giveWay(on bool) {
+	nice := "0"
+	if on {
+		nice = "5"
+	}
+	_ = os.WriteFile("/proc/self/autogroup", []byte(nice), 0)
+}
+
 // dieWithParent is the attribute that ends a child when the shim is killed.
 func dieWithParent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGKILL }
 

@@ -36,7 +36,6 @@ type Supervisor struct {
 	spec shim.Spec
 	log  *slog.Logger
 	kids *children
-	born time.Time
 	ooms uint64 // kernel's count of memory kills when we began
 
 	group *sandbox.Group // of JVM and Python; nil: they have none
@@ -47,7 +46,14 @@ type Supervisor struct {
 	python *python
 	wg     sync.WaitGroup // everything Run waits for
 
-	mu       sync.Mutex // guards what follows
+	claimed chan struct{} // closed once a session has claimed a driver that waited
+
+	mu       sync.Mutex // guards what follows, and what a claim changes of spec
+	born     time.Time  // when the session had the driver: now, or when it claimed it
+	claim    *claiming  // nil until there is one
+	waiting  [2]bool    // JVM, Python: has come as far as it does before a claim
+	refused  string     // why the JVM or Python cannot take the claim
+	gateway  event      // where Python attaches to the JVM
 	changed  chan struct{}
 	epoch    uint64
 	status   shim.Status
@@ -79,7 +85,7 @@ func Run(ctx context.Context, spec shim.Spec, address, socket net.Listener, log 
 	}
 	now := time.Now()
 	s := &Supervisor{
-		spec: spec, log: log, kids: newChildren(), born: now, ooms: oomKills(), group: (*sandbox.Group)(spec.Group),
+		spec: spec, log: log, kids: newChildren(), born: now, ooms: oomKills(), claimed: make(chan struct{}), group: (*sandbox.Group)(spec.Group),
 		changed: make(chan struct{}), epoch: spec.Epoch, cells: map[string]*cell{}, idle: now,
 		status: shim.Status{Phase: shim.PhaseStarted, Responsive: true},
 		ending: make(chan struct{}), force: make(chan struct{}), logs: map[string]*Journal{},
@@ -104,7 +110,11 @@ func (s *Supervisor) run(ctx context.Context, address, socket net.Listener) erro
 	watch, stopWatching := context.WithCancel(inner)
 	watching.Go(func() { s.tick(watch) })
 
-	s.note()
+	if s.spec.Wait != "" {
+		giveWay(true)
+	} else {
+		s.note()
+	}
 	if s.prepare(ctx) {
 		s.start()
 	}
@@ -164,6 +174,9 @@ func (s *Supervisor) saveState() {
 	if s.python != nil {
 		st.Python = s.python.child.stamp
 	}
+	s.mu.Lock()
+	st.Waits = s.waitsLocked()
+	s.mu.Unlock()
 	if err := writeJSON(filepath.Join(s.spec.Dir, shim.StateFile), st, false); err != nil {
 		s.log.Error("cannot write state", "error", err)
 	}
@@ -274,9 +287,9 @@ func (s *Supervisor) logsOf(process byte) [2]*journalWriter {
 func (s *Supervisor) finish() error {
 	now := time.Now()
 	s.mu.Lock()
-	e := *s.exit
+	e, born := *s.exit, s.born
 	s.mu.Unlock()
-	e.Started, e.Ended, e.Lived = s.born.UnixMilli(), now.UnixMilli(), now.Sub(s.born)
+	e.Started, e.Ended, e.Lived = born.UnixMilli(), now.UnixMilli(), now.Sub(born)
 	err := writeJSON(filepath.Join(s.spec.Dir, shim.ExitFile), e, true)
 	if err != nil {
 		err = fmt.Errorf("cannot record the driver's end: %w", err)
@@ -345,6 +358,12 @@ func (s *Supervisor) tellLocked() {
 func (s *Supervisor) isReady(half int) {
 	s.change(func() {
 		s.ready[half] = true
+		if half == 1 {
+			s.status.Attached = time.Since(s.born).Milliseconds()
+		}
+		if s.waitsLocked() {
+			return
+		}
 		if s.ready == [2]bool{true, true} && s.status.Phase == shim.PhaseStarted {
 			s.status.Phase, s.worked = shim.PhasePrepared, time.Now()
 			s.log.Info("driver is ready", "after", time.Since(s.born))
@@ -373,8 +392,11 @@ func (s *Supervisor) failStart(cause string, weak bool) {
 func (s *Supervisor) tick(ctx context.Context) {
 	t := time.NewTicker(pingEvery)
 	defer t.Stop()
+	s.mu.Lock()
 	orphan := time.NewTimer(max(s.spec.Orphaned, time.Millisecond))
+	s.mu.Unlock()
 	defer orphan.Stop()
+	claimed := s.claimed
 	was, _ := os.Stat(s.spec.Dir)
 	for {
 		select {
@@ -382,6 +404,9 @@ func (s *Supervisor) tick(ctx context.Context) {
 			return
 		case <-orphan.C:
 			orphan.Reset(s.orphaned())
+		case <-claimed: // the session's patience is another
+			claimed = nil
+			orphan.Reset(max(s.orphaned(), time.Millisecond))
 		case <-t.C:
 			if now, err := os.Stat(s.spec.Dir); err != nil || !os.SameFile(was, now) {
 				s.end(shim.Exit{Orphan: true, Cause: "the session's directory is gone"}, crashGrace)
@@ -398,18 +423,18 @@ func (s *Supervisor) tick(ctx context.Context) {
 // when to look again.
 func (s *Supervisor) orphaned() time.Duration {
 	s.mu.Lock()
-	away, here := time.Since(s.idle), s.servers > 0
+	away, here, most := time.Since(s.idle), s.servers > 0, s.spec.Orphaned
 	s.mu.Unlock()
 	switch {
-	case s.spec.Orphaned <= 0:
+	case most <= 0:
 		return time.Hour
 	case here:
-		return min(s.spec.Orphaned, 5*time.Second)
-	case away >= s.spec.Orphaned:
-		s.end(shim.Exit{Orphan: true, Cause: fmt.Sprintf("no server came back within %v", s.spec.Orphaned)}, politeGrace)
+		return min(most, 5*time.Second)
+	case away >= most:
+		s.end(shim.Exit{Orphan: true, Cause: fmt.Sprintf("no server came back within %v", most)}, politeGrace)
 		return time.Hour
 	}
-	return s.spec.Orphaned - away
+	return most - away
 }
 
 // judge notes whether the interpreter answers pings. While a cell runs it may
@@ -420,7 +445,7 @@ func (s *Supervisor) judge(silent time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.status.Phase != shim.PhasePrepared || s.exit != nil || s.running != nil:
+	case s.status.Phase != shim.PhasePrepared && s.status.Phase != shim.PhaseWaiting || s.exit != nil || s.running != nil:
 	case silent >= pongWithin && s.status.Responsive:
 		s.status.Responsive, s.status.Note = false, note
 		s.tellLocked()
@@ -437,7 +462,7 @@ func (s *Supervisor) rest() {
 	if s.running != nil || s.status.Operations > 0 {
 		s.worked, s.rested = time.Now(), false
 	}
-	due := s.status.Phase == shim.PhasePrepared && s.exit == nil && !s.rested && time.Since(s.worked) >= restAfter
+	due := (s.status.Phase == shim.PhasePrepared || s.status.Phase == shim.PhaseWaiting) && s.exit == nil && !s.rested && time.Since(s.worked) >= restAfter
 	if due {
 		s.rested = true
 	}

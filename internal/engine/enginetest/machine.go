@@ -29,6 +29,9 @@ type machine struct {
 	cells   map[engine.CellID]*cell
 	logs    map[engine.LogSource]*journal
 	removed bool
+
+	claim       *engine.Spec // of the session that claimed it
+	unclaimable error        // what a claim fails with
 }
 
 // cell is one cell that runs or ran; machine.mu guards it.
@@ -65,7 +68,11 @@ func (m *machine) own(epoch uint64) (engine.Driver, error) {
 }
 
 func (m *machine) handle(epoch uint64) engine.Handle {
-	return engine.Handle{Key: m.spec.Key, Data: fmt.Appendf(nil, `{"Version":1,"Epoch":%d}`, epoch), Epoch: epoch}
+	h := engine.Handle{Key: m.spec.Key, Data: fmt.Appendf(nil, `{"Version":1,"Epoch":%d}`, epoch), Epoch: epoch}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h.Waits = m.spec.Wait != "" && m.claim == nil
+	return h
 }
 
 // change runs f with the lock held unless the driver is gone, then tells everyone.
@@ -119,12 +126,26 @@ func (m *machine) prepare() {
 		return
 	}
 	m.change(func() {
-		m.ready = true
-		m.status.Phase = engine.Prepared
+		if m.spec.Wait != "" && m.claim == nil {
+			m.status.Phase = engine.Waiting
+			if m.spec.Wait == engine.WaitProperties {
+				return
+			}
+		}
 		m.status.ApplicationID = "local-" + string(m.spec.Key)
 		m.status.SparkVersion = "3.5.6"
 		m.status.Executors = []engine.Executor{{ID: "driver", Host: "127.0.0.1", Cores: max(1, m.spec.Cores), Added: time.Now()}}
+		if m.status.Phase != engine.Waiting {
+			m.readyLocked()
+		}
 	})
+}
+
+// readyLocked lets code run.
+func (m *machine) readyLocked() {
+	m.ready = true
+	m.status.Phase = engine.Prepared
+	m.tellLocked()
 }
 
 // end makes the driver gone. It reports whether it was alive.

@@ -21,10 +21,13 @@ func fromStatus(s shim.Status) engine.Status {
 		ApplicationID: s.ApplicationID, SparkVersion: s.SparkVersion, Cell: engine.CellID(s.Cell),
 		Tasks: engine.Tasks{Done: s.TasksDone, Total: s.TasksTotal}, Responsive: s.Responsive, Note: s.Note,
 		Operations: s.Operations, Operated: fromMillis(s.Operated),
+		Context: time.Duration(s.Context) * time.Millisecond, Attached: time.Duration(s.Attached) * time.Millisecond,
 	}
 	switch s.Phase {
 	case shim.PhasePrepared:
 		out.Phase = engine.Prepared
+	case shim.PhaseWaiting:
+		out.Phase = engine.Waiting
 	case shim.PhaseGone:
 		out.Phase = engine.Gone
 	default:

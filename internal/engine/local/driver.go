@@ -33,6 +33,8 @@ var (
 	_ engine.Driver = (*Driver)(nil)
 	_ engine.Runner = (*Driver)(nil)
 	_ engine.Keeper = (*Driver)(nil)
+
+	_ engine.Claimer = (*Driver)(nil)
 )
 
 // ErrNotPrepared is returned by Run for a driver that is not ready yet.
@@ -41,7 +43,11 @@ var ErrNotPrepared = errors.New("cannot run cell: the driver is not prepared")
 func (d *Driver) file(name string) string { return filepath.Join(d.dir, name) }
 
 // Handle returns what Adopt needs.
-func (d *Driver) Handle() engine.Handle { return newHandle(d.key, d.client.Epoch) }
+func (d *Driver) Handle() engine.Handle {
+	h := newHandle(d.key, d.client.Epoch)
+	h.Waits = d.waits()
+	return h
+}
 
 // retryEvery is the pause before a shim that is alive but did not take a
 // connection is asked again.

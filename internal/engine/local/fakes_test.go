@@ -106,7 +106,35 @@ func fakeJVM(args []string) int {
 		return 5
 	}
 	fmt.Fprintln(os.Stderr, "jvm begins")
+	in := bufio.NewScanner(os.Stdin)
+	wait := ""
+	for _, a := range args {
+		if of, ok := strings.CutPrefix(a, "-Dglaux.wait="); ok {
+			wait = of
+		}
+	}
+	claim := func() bool {
+		send(message{"ev": "waiting"})
+		for in.Scan() {
+			if strings.Contains(in.Text(), `"claim"`) {
+				send(message{"ev": "claimed", "refused": conf["spark.test.refuse"]})
+				return true
+			}
+			if strings.Contains(in.Text(), `"stop"`) {
+				return false
+			}
+		}
+		return false
+	}
 	send(message{"ev": "gateway", "port": 1, "secret": "s"})
+	if wait == "properties" {
+		if !claim() {
+			return 0
+		}
+		if b, err = os.ReadFile(args[2]); err != nil || json.Unmarshal(b, &conf) != nil {
+			return 5
+		}
+	}
 	if why, ok := conf[enginetest.FailProperty]; ok {
 		send(message{"ev": "failed", "error": why, "detail": "stack"})
 		return 1
@@ -147,6 +175,9 @@ func fakeJVM(args []string) int {
 	if conf["spark.test.hang"] == "" {
 		send(message{"ev": "ready"})
 	}
+	if wait == "context" && !claim() {
+		return 0
+	}
 	if n := conf["spark.test.operations"]; n != "" {
 		send(message{"ev": "operations", "running": json.Number(n), "ended": 1234})
 	}
@@ -161,7 +192,6 @@ func fakeJVM(args []string) int {
 		select {}
 	}
 	var ui net.Listener
-	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		if strings.Contains(in.Text(), `"stop"`) {
 			break
@@ -228,6 +258,8 @@ func fakePython() int {
 		switch m.Op {
 		case "attach":
 			r.send(message{"ev": "attached"})
+		case "claim":
+			r.send(message{"ev": "claimed"})
 		case "run":
 			stop := make(chan struct{})
 			r.mu.Lock()

@@ -350,7 +350,9 @@ func (l *Launcher) List(context.Context) ([]engine.Handle, error) {
 		if !e.IsDir() || !validKey(k) {
 			continue
 		}
-		out = append(out, newHandle(k, 0)) // Adopt looks for the epoch it was launched with
+		h := newHandle(k, 0) // Adopt looks for the epoch it was launched with
+		h.Waits = l.driver(k, 0).waits()
+		out = append(out, h)
 	}
 	return out, nil
 }

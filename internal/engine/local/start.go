@@ -26,6 +26,7 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) (err error) {
 		Version: shim.Version, Key: string(spec.Key), Epoch: spec.Epoch, Dir: dir,
 		Socket: l.socket(spec.Key), Agent: l.cfg.Agent, Connect: l.connectSocket(spec.Key),
 		Language: string(spec.Language), Display: string(spec.Display), Notes: spec.Notes,
+		Wait: string(spec.Wait),
 		Args: spec.Args, MaxOutput: spec.MaxOutput, MaxLog: spec.MaxLog, Orphaned: spec.Orphaned, Sandboxed: isolated(),
 	}
 	address, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -34,14 +35,11 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) (err error) {
 	}
 	defer address.Close()
 	s.Port = address.Addr().(*net.TCPAddr).Port
-	at := place{work: work, endpoint: fmt.Sprintf("http://127.0.0.1:%d", s.Port), secret: secret()}
+	at := place{work: work, endpoint: endpoint(s.Port), secret: secret()}
 
-	properties, err := merge(spec, defaults(spec, at))
+	properties, err := given(spec, at)
 	if err != nil {
 		return &engine.StartError{Cause: err.Error()}
-	}
-	if len(spec.Files) > 0 {
-		properties[workFiles] = strings.Join(spec.Files, ",")
 	}
 	if err := l.commands(&s, spec, properties, at); err != nil {
 		return &engine.StartError{Cause: err.Error()}
@@ -66,6 +64,15 @@ func (l *Launcher) start(ctx context.Context, spec engine.Spec) (err error) {
 	return l.detach(ctx, s, address.(*net.TCPListener), socket)
 }
 
+// given are all Spark properties of a driver.
+func given(spec engine.Spec, at place) (map[string]string, error) {
+	properties, err := merge(spec, defaults(spec, at))
+	if err == nil && len(spec.Files) > 0 {
+		properties[workFiles] = strings.Join(spec.Files, ",")
+	}
+	return properties, err
+}
+
 // commands fills in what the two processes are started with.
 func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[string]string, at place) error {
 	heap, err := HeapMiB(properties, spec.HeapMiB)
@@ -84,6 +91,9 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	}
 	if spec.Language == engine.Scala {
 		extra = append(extra, "-Dglaux.language="+string(spec.Language))
+	}
+	if spec.Wait != "" {
+		extra = append(extra, "-Dglaux.wait="+string(spec.Wait))
 	}
 	temp := filepath.Join(at.work, "tmp")
 	rt := l.cfg.Runtime

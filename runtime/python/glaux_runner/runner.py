@@ -90,6 +90,8 @@ class Runner:
             frame = self._work.get()
             if frame["op"] == "attach":
                 self._attach(frame)
+            elif frame["op"] == "claim":
+                self._claim(frame)
             else:
                 self._run_cell(frame["id"], frame["code"])
 
@@ -107,11 +109,22 @@ class Runner:
             signal.signal(signal.SIGINT, self._on_signal)  # SparkContext installs one of its own
         self.module.sc = self._attached.context
         self.module.spark = self._attached.session
+        self._show(frame)
+        self._channel.send({"ev": "attached"})
+
+    def _show(self, frame: dict) -> None:
+        """Takes over how values are shown, and with it which names cells find."""
         self._plain = frame.get("display") == "plain"
         if self._plain:
             self.module.sqlContext = self._spark.sql_context(self._attached)
             del self.module.athena_user_logger, self.module.athena_shared_logger  # Athena's
-        self._channel.send({"ev": "attached"})
+
+    def _claim(self, frame: dict) -> None:
+        """Becomes the runner of a session, after it has waited for one."""
+        sys.argv = [""] + [str(a) for a in frame.get("argv") or []]
+        self._attached.claim()
+        self._show(frame)
+        self._channel.send({"ev": "claimed"})
 
     def _run_scala(self, cell: str, code: str) -> None:
         """Hands a cell over to the JVM, which also interrupts it: no signal ends the wait, or the next cell would meet this one."""
@@ -284,7 +297,7 @@ class Runner:
             if frame is None or frame.get("op") == "exit":
                 break
             op = frame.get("op")
-            if op == "attach":
+            if op in ("attach", "claim"):
                 self._work.put(frame)
             elif op == "run":
                 with self._lock:

@@ -29,6 +29,10 @@ class Attached:
         self.context = SparkContext(gateway=gateway, jsc=jcontext, conf=SparkConf(_jconf=jcontext.getConf()))
         self.session = SparkSession(self.context, jsession)
 
+    def claim(self) -> None:
+        """Takes over the settings that the session brought to the JVM."""
+        self.context._conf = SparkConf(_jconf=self.context._jsc.getConf())
+
     def begin(self, cell: str) -> None:
         """Says which cell runs on this thread: its jobs can be followed and cancelled."""
         self._driver.begin(cell)

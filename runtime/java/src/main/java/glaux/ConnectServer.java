@@ -54,12 +54,16 @@ final class ConnectServer {
         Files.setPosixFilePermissions(hidden, PosixFilePermissions.fromString("rw-------"));
         Files.move(hidden, socket, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         SparkConnectService$.MODULE$.server_$eq(server);
+        return server;
+    }
+
+    /** Shows operations in the context's UI from now on. */
+    static void follow(SparkContext context) {
         try {
             show(context);
         } catch (ReflectiveOperationException failed) { // code has stopped the context already
             System.err.println("Spark Connect is not shown in the UI: " + failed.getCause());
         }
-        return server;
     }
 
     /**

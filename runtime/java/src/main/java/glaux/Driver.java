@@ -39,6 +39,7 @@ public final class Driver {
     private static final CompletableFuture<SparkSession> STARTED = new CompletableFuture<>();
 
     private static volatile JavaSparkContext context;
+    private static volatile boolean served; // Spark Connect is
     private static volatile Progress progress;
     private static Events events;
     private static LiveUi ui;
@@ -116,6 +117,14 @@ public final class Driver {
         gateway.start();
         events.send("gateway", "port", gateway.getListeningPort(), "secret", gateway.secret());
 
+        if (Waiting.forProperties()) {
+            SparkConf expected = new SparkConf(false);
+            read(expected);
+            WarmUp.andForget(expected);
+            Memory.giveBack();
+            events.send("waiting");
+            Waiting.await();
+        }
         read(conf);
         for (scala.Tuple2<String, String> property : conf.getAll()) {
             given.put(property._1(), property._2());
@@ -154,8 +163,10 @@ public final class Driver {
         try {
             LiveUi.remember(spark);
             EventLogBound.watch(spark);
-            if (progress.idle()) { // else their own query loads planner and code generator
-                spark.setJobGroup(Progress.WARM_UP, "", false);
+            if (Waiting.withContext()) {
+                rehearse(session);
+            } else if (progress.idle()) { // else their own query loads planner and code generator
+                spark.setJobGroup(Progress.WARM_UP, WarmUp.NAME, false);
                 session.range(10).count();
             }
             if (progress.idle()) {
@@ -166,6 +177,19 @@ public final class Driver {
         }
     }
 
+    /** Runs the first queries, then waits for a session. */
+    private static void rehearse(SparkSession session) throws Exception {
+        WarmUp.queries(session);
+        if (served) {
+            WarmUp.connect(System.getenv("GLAUX_CONNECT_SOCKET"), System.getenv("GLAUX_CONNECT_SECRET"));
+            ConnectServer.follow(session.sparkContext());
+        }
+        session.sparkContext().listenerBus().waitUntilEmpty();
+        Memory.giveBack();
+        events.send("waiting");
+        Waiting.await();
+    }
+
     private static void connect(SparkContext spark) {
         String socket = System.getenv().getOrDefault("GLAUX_CONNECT_SOCKET", "");
         if (socket.isEmpty()) {
@@ -173,6 +197,10 @@ public final class Driver {
         }
         try {
             ConnectServer.start(spark, socket, System.getenv("GLAUX_CONNECT_SECRET"), events);
+            served = true;
+            if (!Waiting.withContext()) { // its first operations are ours
+                ConnectServer.follow(spark);
+            }
             events.send("connect");
         } catch (Throwable failed) {
             failed.printStackTrace();
@@ -230,6 +258,9 @@ public final class Driver {
                     }
                     if (op.equals("rest")) {
                         Memory.giveBack();
+                    }
+                    if (op.equals("claim")) {
+                        Waiting.claim(command, Waiting.withContext() ? session() : null, events);
                     }
                     Progress current = progress;
                     if (op.equals("cancel") && current != null) {

@@ -77,7 +77,7 @@ final class LiveUi {
     private void start(SparkContext context) {
         SparkConf conf = Pages.settings(context.conf());
         SparkUI made = SparkUI.create(Option.apply(context), context.statusStore(), conf, Pages.security(conf),
-                context.appName(), "", context.startTime(), context.version());
+                context.appName(), "", Waiting.began(context), context.version());
         made.setAppId(context.applicationId());
         Pages.serve(made, statements(context), store(context));
         ui = made;

@@ -12,6 +12,7 @@ import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.permission.FsPermission;
 import org.apache.hadoop.util.Progressable;
 import org.apache.spark.SparkContext;
+import org.apache.spark.sql.catalyst.catalog.CatalogDatabase;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.internal.SharedState;
 
@@ -20,6 +21,9 @@ import org.apache.spark.sql.internal.SharedState;
  * full; for an s3:// path, which is in full already, it loads and configures the S3 client, a quarter of what a start takes.
  */
 final class Warehouse {
+    /** The property that names it. */
+    static final String LOCATION = "spark.sql.warehouse.dir";
+
     private static final Set<String> S3 = Set.of("s3", "s3a", "s3n");
 
     private Warehouse() {}
@@ -27,7 +31,7 @@ final class Warehouse {
     /** Makes the session of a context, up to what all its sessions share. */
     static SparkSession session(SparkContext context) {
         SparkSession session = SparkSession.builder().sparkContext(context).getOrCreate();
-        Path path = new Path(context.conf().get("spark.sql.warehouse.dir", "spark-warehouse"));
+        Path path = new Path(context.conf().get(LOCATION, "spark-warehouse"));
         String scheme = path.toUri().getScheme();
         if (scheme == null || !S3.contains(scheme) || path.toUri().getAuthority() == null) {
             return session;
@@ -50,10 +54,20 @@ final class Warehouse {
         return session;
     }
 
+    /** Moves it to where the session of a driver that has waited wants it. Nothing is in it yet. */
+    static void move(SparkSession session, String location) {
+        SharedState shared = session.sharedState();
+        String path = new Path(location).toString();
+        shared.hadoopConf().set("hive.metastore.warehouse.dir", path);
+        session.sessionState().conf().setConfString(LOCATION, path);
+        CatalogDatabase empty = shared.externalCatalog().getDatabase("default");
+        shared.externalCatalog().alterDatabase(empty.copy(empty.name(), empty.description(), new Path(location).toUri(), empty.properties()));
+    }
+
     /** Opens the file system after all, so that the first cell that uses it need not. What cannot be done that cell is told. */
     static void open(SparkContext context) {
         try {
-            new Path(context.conf().get("spark.sql.warehouse.dir", "spark-warehouse")).getFileSystem(context.hadoopConfiguration());
+            new Path(context.conf().get(LOCATION, "spark-warehouse")).getFileSystem(context.hadoopConfiguration());
         } catch (IOException | RuntimeException failed) {
             // It fails again, and in the right place, when it is used.
         }
