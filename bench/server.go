@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,7 +43,7 @@ func startServer(ctx context.Context, o options, dir string, args ...string) (*s
 		return nil, err
 	}
 	defer logFile.Close()
-	cmd := exec.Command(o.glaux, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--ready-file", ready, "--metrics-listen", "127.0.0.1:0"}, args...)...)
+	cmd := exec.Command(o.glaux, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--ready-file", ready, "--metrics-listen", "127.0.0.1:0"}, unpooled(args)...)...)
 	cmd.Env = append(os.Environ(), "GLAUX_RUNTIME_DIR="+o.runtime)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	began := time.Now()
@@ -69,6 +70,15 @@ func startServer(ctx context.Context, o options, dir string, args ...string) (*s
 		}
 	}
 	return s, s.credentials(ctx)
+}
+
+// unpooled keeps drivers that nobody asked for out of what is measured, unless
+// they are what is.
+func unpooled(args []string) []string {
+	if slices.Contains(args, "--pool-max") {
+		return args
+	}
+	return append(slices.Clone(args), "--pool-max", "0")
 }
 
 // credentials reads the root key pair from "glaux env".

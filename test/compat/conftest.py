@@ -86,7 +86,8 @@ class Server:
         ready.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             self.command(GLAUX, "serve", "--listen", self.listen, "--metrics-listen", "127.0.0.1:0", "--data-dir", self.data, "--ready-file", ready,
-                         "--runtime-dir", RUNTIME, *(["--connect-listen", self.connect] if self.connect else []), *self.args),
+                         "--runtime-dir", RUNTIME, *(["--connect-listen", self.connect] if self.connect else []),
+                         *([] if "--pool-max" in self.args else ["--pool-max", "0"]), *self.args),  # drivers nobody asked for would take the processors
             stderr=self.log, start_new_session=True)
 
         def is_ready():

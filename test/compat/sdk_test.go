@@ -38,7 +38,7 @@ func mustServe(t *testing.T) aws.Config {
 	dir := t.TempDir()
 	ready := filepath.Join(dir, "ready")
 	var log bytes.Buffer // read once the server has ended
-	cmd := exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--ready-file", ready, "--runtime-dir", runtime)
+	cmd := exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--ready-file", ready, "--runtime-dir", runtime, "--pool-max", "0")
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("cannot start the server; was it built? %v", err)

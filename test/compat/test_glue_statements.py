@@ -24,11 +24,11 @@ LIMIT = 100_000  # bytes of a result in an answer
 class Livy:
     """A Glue session and its statements."""
 
-    def __init__(self, server, name):
+    def __init__(self, server, name, **more):
         self.server, self.id = server, name
         self.glue = server.client("glue")
         self.glue.create_session(Id=name, Role="arn:aws:iam::000000000000:role/GlueRole",
-                                 Command={"Name": "glueetl", "PythonVersion": "3"}, WorkerType="G.1X", NumberOfWorkers=2)
+                                 Command={"Name": "glueetl", "PythonVersion": "3"}, WorkerType="G.1X", NumberOfWorkers=2, **more)
         self.wait("READY")
 
     def status(self):
