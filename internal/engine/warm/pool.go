@@ -39,7 +39,8 @@ type Config struct {
 	Epoch      uint64
 	AgentToken func(engine.Key) string
 	NewKey     func() engine.Key
-	// Runtime names the Spark runtime that drivers are launched with now.
+	// Runtime names the Spark runtime that drivers are launched with now; empty:
+	// there is none, and nothing waits.
 	Runtime func() string
 	// Declared returns specs of sessions as workgroups declare them, whose keys
 	// stand for those to come. Nil: none.

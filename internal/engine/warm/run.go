@@ -135,7 +135,7 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 			s.finish()
 		}
 	}
-	if busy || len(p.spares) >= p.room() {
+	if busy || len(p.spares) >= p.room() || p.cfg.Runtime() == "" {
 		return nil, next.Sub(now)
 	}
 	var lacks *demand

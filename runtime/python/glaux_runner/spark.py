@@ -31,7 +31,8 @@ class Attached:
 
     def claim(self) -> None:
         """Takes over the settings that the session brought to the JVM."""
-        self.context._conf = SparkConf(_jconf=self.context._jsc.getConf())
+        self.context._conf = conf = SparkConf(_jconf=self.context._jsc.getConf())
+        self.context.appName = conf.get("spark.app.name")
 
     def begin(self, cell: str) -> None:
         """Says which cell runs on this thread: its jobs can be followed and cancelled."""

@@ -84,6 +84,7 @@ final class Waiting {
                 throw new IllegalArgumentException(name + " cannot be set in a context that runs");
             }
             context.conf().set(name, value);
+            session.sessionState().conf().setConfString(name, value);
             session.sharedState().conf().set(name, value); // what new sessions begin with
             System.setProperty(name, value); // and a context that code starts later
             news = true;
