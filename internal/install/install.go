@@ -81,6 +81,10 @@ func (in *installer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	extra, whole, err := in.parts(extra)
+	if err != nil {
+		return err
+	}
 	formats, err := in.formats(ctx)
 	if err != nil {
 		return err
@@ -98,7 +102,7 @@ func (in *installer) run(ctx context.Context) error {
 		Dir:          in.Dir,
 		Java:         in.java.program,
 		JavaVersion:  in.java.version,
-		Flags:        in.java.flags(),
+		Flags:        append(in.java.flags(), wholes+joinPaths(whole)),
 		Main:         "glaux.Driver",
 		Python:       filepath.Join(in.environmentDir(), "bin", "python"),
 		PythonPath:   []string{runner},

@@ -1,7 +1,6 @@
 package install
 
 import (
-	"archive/zip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -118,33 +117,7 @@ func (in *installer) unsigned() (map[string]string, error) {
 }
 
 func stripSignatures(from, to string) error {
-	source, err := zip.OpenReader(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close() //nolint:errcheck // it was only read
-	temp, err := os.CreateTemp(filepath.Dir(to), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	defer temp.Close()
-	out := zip.NewWriter(temp)
-	for _, file := range source.File {
-		if signature(file.Name) {
-			continue
-		}
-		if err := out.Copy(file); err != nil {
-			return err
-		}
-	}
-	if err := out.Close(); err != nil {
-		return err
-	}
-	if err := temp.Chmod(0o644); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), to)
+	return copyJar(from, to, func(name string) bool { return !signature(name) })
 }
 
 // signature reports whether a jar's entry makes it a signed one.

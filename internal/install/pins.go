@@ -30,6 +30,7 @@ type pins struct {
 	Jars      []jar  `yaml:"jars"`
 
 	Formats  map[string][]jar `yaml:"formats"` // of tables
+	Parts    []part           `yaml:"parts"`   // of Jars
 	Unsigned []struct {
 		File   string `yaml:"file"`
 		SHA256 string `yaml:"sha256"`

@@ -55,6 +55,7 @@ type parts struct {
 	connect    *connect.Server // nil: Spark Connect is not served
 	own        http.Handler    // credentials of sessions
 	dashboards *ui.Dashboards
+	drivers    measured        // what runs on this machine
 	history    *history.Server // event logs of ended sessions
 
 	json  *awsapi.JSON  // AWS JSON 1.1
@@ -126,6 +127,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.drivers = launcher.keeping
 	p.wireResources()
 	p.sessions, err = session.New(session.Config{
 		Home: p.home, Store: p.db, Tags: p.db, Workgroups: p.workgroups, Resources: glueResources{p.resources, s.cfg.Glue}, Access: p.authority, Launcher: p.wirePool(launcher, epoch, memory), Log: s.log,
@@ -248,7 +250,7 @@ func rules(in []Rule) []access.Rule {
 
 // run starts what goes on by itself; it ends when ctx does.
 func (p *parts) run(ctx context.Context, group *errgroup.Group) {
-	p.s.meter.registry.MustRegister(newCensus(ctx, p), newDeliveries(p.delivery), newQueue(p.sessions))
+	p.s.meter.registry.MustRegister(newCensus(ctx, p), newDeliveries(p.delivery), newUsage(ctx, p.drivers, p.db, p.s.log), newQueue(p.sessions))
 	p.s.meter.watchHistory(p.history)
 	group.Go(func() error { return p.audit.Run(ctx) })
 	p.storage.run(ctx, group, p.s.ready, p.s.log)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -86,6 +87,7 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	if err != nil {
 		return err
 	}
+	extra = append([]string{fmt.Sprintf("-XX:ActiveProcessorCount=%d", threadsFor(spec.Cores))}, extra...)
 	if spec.EventLog != "" {
 		extra = append(extra, fmt.Sprintf("-Dglaux.eventlog.max=%d", maxEventLog))
 	}
@@ -132,6 +134,11 @@ func (l *Launcher) commands(s *shim.Spec, spec engine.Spec, properties map[strin
 	s.ReadOnly = append(s.ReadOnly, sandbox.Prefix(jvm[0])...)
 	return nil
 }
+
+// threadsFor is how many processors a JVM sizes its pools of threads for:
+// those of its task slots, and two at least, so that the compiler works beside
+// a task. On a large machine it would make them for all of it.
+func threadsFor(cores int) int { return min(max(2, cores), runtime.NumCPU()) }
 
 // jars are those of the table formats that a session asks for.
 func (rt *Runtime) jars(formats []string) ([]string, error) {

@@ -1,7 +1,11 @@
 package glaux;
 
+import java.io.File;
 import java.io.IOException;
+import java.net.MalformedURLException;
 import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Enumeration;
@@ -17,7 +21,13 @@ final class JarLoader extends MutableURLClassLoader {
         ClassLoader.registerAsParallelCapable();
     }
 
+    /** Jars of which the class path has the parts that Spark needs, because the list of all their entries is large. */
+    private static final String WHOLES = System.getProperty("glaux.wholes", "");
+    /** What the class path does not have of them. */
+    private static final String REST = "com.amazonaws.services.";
+
     private volatile boolean own;
+    private ClassLoader rest; // guarded by this; null until a class of it was asked for
 
     JarLoader(ClassLoader parent) {
         super(new URL[0], parent);
@@ -47,6 +57,38 @@ final class JarLoader extends MutableURLClassLoader {
             }
             return found;
         }
+    }
+
+    @Override
+    protected Class<?> findClass(String name) throws ClassNotFoundException {
+        try {
+            return super.findClass(name);
+        } catch (ClassNotFoundException missing) {
+            if (WHOLES.isEmpty() || !name.startsWith(REST)) {
+                throw missing;
+            }
+            return rest().loadClass(name); // the class path's own first
+        }
+    }
+
+    /** The jars of which the class path has parts. */
+    static List<String> wholes() {
+        return WHOLES.isEmpty() ? List.of() : List.of(WHOLES.split(File.pathSeparator));
+    }
+
+    private synchronized ClassLoader rest() throws ClassNotFoundException {
+        if (rest == null) {
+            List<URL> jars = new ArrayList<>();
+            for (String path : wholes()) {
+                try {
+                    jars.add(Path.of(path).toUri().toURL());
+                } catch (MalformedURLException bad) {
+                    throw new ClassNotFoundException("a jar of the runtime cannot be named: " + path, bad);
+                }
+            }
+            rest = new URLClassLoader(jars.toArray(new URL[0]), getParent());
+        }
+        return rest;
     }
 
     @Override

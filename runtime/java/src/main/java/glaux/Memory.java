@@ -4,6 +4,7 @@ import com.sun.management.HotSpotDiagnosticMXBean;
 import java.lang.management.ManagementFactory;
 import java.lang.management.MemoryPoolMXBean;
 import java.lang.management.MemoryType;
+import java.lang.reflect.Method;
 
 /**
  * Gives the heap of a driver at rest back to the machine.
@@ -15,8 +16,8 @@ final class Memory {
     private static final String LEAST = "MinHeapFreeRatio";
     private static final String MOST = "MaxHeapFreeRatio";
 
-    /** A heap of so many bytes is not worth a collection. */
-    private static final long SMALL = 128L << 20;
+    /** What a heap takes beyond twice what is alive is worth a collection; less is not. */
+    private static final long SMALL = 8L << 20;
     /** With so many bytes alive a collection stands in the way of what comes next. */
     private static final long MUCH = 1L << 30;
 
@@ -24,15 +25,32 @@ final class Memory {
 
     /**
      * Collects, and shrinks the heap to little more than what is alive, where that is worth it.
-     * Blocks for that long, about a second for each GiB alive: every thread of the JVM stands still.
+     * Blocks for that long, about a second for each GiB alive: every thread of the JVM stands still. What the C library keeps
+     * for later goes back too.
      */
     static void giveBack() {
         try {
-            if (Runtime.getRuntime().totalMemory() > SMALL && alive() < MUCH) {
+            long alive = alive();
+            if (alive < MUCH && Runtime.getRuntime().totalMemory() > 2 * alive + SMALL) {
                 shrink();
             }
+            trim();
         } catch (RuntimeException refused) { // flags of the session's own may not go together with ours
             System.err.println("the heap is not given back: " + refused.getMessage());
+        }
+    }
+
+    /** Has the JVM ask the C library for what it keeps; other systems' libraries do so by themselves. */
+    private static void trim() {
+        try {
+            Class<?> commands = Class.forName("com.sun.management.internal.DiagnosticCommandImpl");
+            Method instance = commands.getDeclaredMethod("getDiagnosticCommandMBean");
+            Method execute = commands.getDeclaredMethod("executeDiagnosticCommand", String.class);
+            instance.setAccessible(true);
+            execute.setAccessible(true);
+            execute.invoke(instance.invoke(null), "System.trim_native_heap");
+        } catch (ReflectiveOperationException | RuntimeException | LinkageError another) {
+            // a Java of another maker, or another system: nothing is lost but a few megabytes
         }
     }
 

@@ -43,6 +43,7 @@ final class ScalaInterpreter {
         for (java.net.URL jar : loader.getURLs()) {
             jars.add(java.nio.file.Path.of(java.net.URI.create(jar.toString())).toString());
         }
+        jars.addAll(JarLoader.wholes());
         List<String> arguments = new ArrayList<>(List.of("-Yrepl-class-based", "-Yrepl-outdir", classes, "-usejavacp"));
         if (!jars.isEmpty()) {
             arguments.addAll(List.of("-classpath", String.join(java.io.File.pathSeparator, jars)));
