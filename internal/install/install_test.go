@@ -98,6 +98,39 @@ func TestStripSignaturesKeepsClasses(t *testing.T) {
 	}
 }
 
+func TestPartOfAJar(t *testing.T) {
+	dir := t.TempDir()
+	whole, other := filepath.Join(dir, "sdk-1.jar"), filepath.Join(dir, "other.jar")
+	file, err := os.Create(whole)
+	must(t, err)
+	w := zip.NewWriter(file)
+	for _, name := range []string{"META-INF/MANIFEST.MF", "org/", "org/Core.class", "models/a.json", "org/services/Base.class", "org/services/s3/A.class", "org/services/sqs/B.class", "org/services/sqs/handlers"} {
+		f, err := w.Create(name)
+		must(t, err)
+		fmt.Fprint(f, name)
+	}
+	must(t, errors.Join(w.Close(), file.Close()))
+	in := &installer{Options: Options{Dir: dir, Out: &bytes.Buffer{}}, pins: pins{Parts: []part{{Artifact: "g:sdk:1", Below: "org/services/", Keep: []string{"s3"}, Drop: []string{"models/"}}}}}
+	path, wholes, err := in.parts([]string{other, whole})
+	must(t, err)
+	if path[0] != other || !strings.HasPrefix(filepath.Base(path[1]), "sdk-1-part-") || !slices.Equal(wholes, []string{whole}) {
+		t.Fatalf("class path %v, whole jars %v", path, wholes)
+	}
+	r, err := zip.OpenReader(path[1])
+	must(t, err)
+	defer r.Close()
+	var names []string
+	for _, f := range r.File {
+		names = append(names, f.Name)
+	}
+	if got := strings.Join(names, " "); got != "META-INF/MANIFEST.MF org/Core.class org/services/Base.class org/services/s3/A.class org/services/sqs/handlers" {
+		t.Errorf("the part has %s", got)
+	}
+	if _, _, err := in.parts([]string{other}); err == nil {
+		t.Error("a jar that is not there has a part")
+	}
+}
+
 // fakeRuntime writes a manifest whose programs and jars exist.
 func fakeRuntime(t *testing.T) (string, Runtime) {
 	t.Helper()

@@ -158,6 +158,24 @@ def test_archive_is_used(session, runtime):
     assert archive["used"] is bool(runtime["archive"]), archive
 
 
+def test_archive_is_shared_between_drivers(session, runtime):
+    if not runtime["archive"] or sys.platform != "linux":
+        return
+    with Session(runtime, connect=False) as other:
+        for one in (session, other):
+            taken = {"Rss:": 0, "Pss:": 0}
+            with open("/proc/%d/smaps" % one.driver.process.pid) as maps:
+                ours = False
+                for line in maps:
+                    field = line.split()
+                    if not field[0].endswith(":"):
+                        ours = field[-1] == runtime["archive"] and "w" not in field[1]
+                    elif ours and field[0] in taken:
+                        taken[field[0]] += int(field[1])
+            # What both read counts half for each of them.
+            assert taken["Rss:"] > 10 << 10 and taken["Pss:"] < 0.7 * taken["Rss:"], taken
+
+
 def test_nothing_of_spark_listens_beyond_loopback(session):
     pid = session.driver.process.pid
     if sys.platform != "linux":

@@ -72,6 +72,19 @@ def test_extra_class_path(runtime, jar):
         assert last(session.run("spark._jvm.trained.Hello.greet()")) == "'hello from a jar'"
 
 
+@pytest.mark.parametrize("first", ["false", "true"])
+def test_the_whole_sdk(runtime, jar, first):
+    """Of the AWS SDK the class path has a part; the rest is found when it is asked for, and goes together with it."""
+    with Session(runtime, properties={"spark.jars": str(jar), "spark.driver.userClassPathFirst": first}, connect=False) as session:
+        assert last(session.run("spark._jvm.com.amazonaws.services.sqs.model.SendMessageRequest('queue', 'text').getMessageBody()")) == "'text'"
+        code = """
+def type_of(name):
+    return spark._jvm.java.lang.Class.forName(name, True, spark._jvm.java.lang.Thread.currentThread().getContextClassLoader())
+type_of("com.amazonaws.AmazonWebServiceRequest").isAssignableFrom(type_of("com.amazonaws.services.sqs.model.SendMessageRequest"))"""
+        assert last(session.run(code)) == "True"
+        assert not session.run("type_of('com.amazonaws.services.nothing.Here')")[-1]["ok"]
+
+
 def test_package_from_a_repository(runtime, jar, tmp_path):
     place = tmp_path / "repo" / "org" / "trained" / "hello" / "1.0"
     place.mkdir(parents=True)
