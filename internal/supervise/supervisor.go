@@ -398,6 +398,7 @@ func (s *Supervisor) tick(ctx context.Context) {
 	defer orphan.Stop()
 	claimed := s.claimed
 	was, _ := os.Stat(s.spec.Dir)
+	var outgrown uint64
 	for {
 		select {
 		case <-ctx.Done():
@@ -415,6 +416,7 @@ func (s *Supervisor) tick(ctx context.Context) {
 				s.judge(p.ping())
 			}
 			s.rest()
+			outgrown = s.outgrown(outgrown)
 		}
 	}
 }

@@ -1,0 +1,24 @@
+package supervise
+
+import (
+	"fmt"
+
+	"glaux/internal/shim"
+)
+
+// outgrown tells the session's people when the kernel has ended a process of
+// its control group that was not the JVM or Python itself, such as a Python
+// worker, whose end Spark reports without a reason. Called by tick alone, with
+// the number of ends that were told before; it returns the new one.
+func (s *Supervisor) outgrown(told uint64) uint64 {
+	now := s.group.Kills()
+	if now <= told {
+		return told
+	}
+	line := fmt.Sprintf("the kernel has ended a process of this session: the session has %d MiB for its JVM and Python together\n", s.group.MiB)
+	s.log.Warn("a process outgrew the session's memory", "mib", s.group.MiB, "ended", now)
+	to := s.logsOf(shim.FromShim)[1]
+	_, _ = to.Write([]byte(line)) // journals never fail
+	to.Close()
+	return now
+}
