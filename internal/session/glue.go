@@ -91,11 +91,7 @@ func (m *Manager) StartGlue(ctx context.Context, who access.Caller, in GlueReque
 			return Session{}, err
 		}
 	}
-	c, reserved := m.place(func(key string) Creation { return m.glueCreation(key, who, in, g, effect) })
-	s, _, err := m.create(ctx, c)
-	if reserved && refused(err) {
-		m.release(c.Session.Key)
-	}
+	s, _, err := m.create(ctx, func(key string) Creation { return m.glueCreation(key, who, in, g, effect) })
 	switch {
 	case errors.Is(err, ErrTaken):
 		return Session{}, fault.New(fault.Exists, "Session already exists.").About(in.ID)

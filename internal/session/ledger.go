@@ -341,8 +341,15 @@ func (l *ledger) obstacleLocked(w *waiter, used totals, barred map[string]bool, 
 			return taken(budget.by, budget.say, have, budget.most, w.dpus)
 		}
 	}
-	if !w.warm && mem != nil {
-		if why := l.memoryLocked(*mem); why != nil { // and so it is for all behind it
+	if mem != nil {
+		var why *obstacle
+		if !w.warm {
+			why = l.memoryLocked(*mem)
+		} else if barred[byMemory] { // who waits before it may get the memory of that driver
+			why = &obstacle{byMemory, "others wait for memory before it"}
+		}
+		if why != nil {
+			barred[byMemory] = true
 			return why
 		}
 	}

@@ -15,7 +15,7 @@ import (
 func (m *Manager) place(make func(key string) Creation) (c Creation, reserved bool) {
 	c = make(ident.NewID())
 	pool, ok := m.cfg.Launcher.(engine.Pool)
-	if !ok || m.ledger.anyone() { // it will have to wait too, and no driver waits with it
+	if !ok {
 		return c, false
 	}
 	spec, err := m.spec(c.Session)

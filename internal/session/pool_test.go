@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -165,5 +166,57 @@ func TestADriverThatNoSessionWasMadeWithWaitsOn(t *testing.T) {
 		if now := w.waiting(t); now != key {
 			t.Errorf("driver %s waits, want %s still", now, key)
 		}
+	})
+}
+
+func TestASessionThatWaitsHasNoDriverWaitWithIt(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s, starts := w.pooled(t, budget(session.Budgets{AccountSessions: 1}))
+		key := w.waiting(t)
+		first := s.start(t)
+		sleep(5 * time.Second)
+		next := w.waiting(t)
+		waits := s.start(t)
+		if first.Key != key || waits.Key == next || waits.AthenaState() != "CREATING" {
+			t.Errorf("sessions have the keys %s and %s, the drivers %s and %s", first.Key, waits.Key, key, next)
+		}
+		if got := w.waiting(t); got != next {
+			t.Errorf("%s waits, want %s", got, next)
+		}
+		sleep(5 * time.Second)
+		s.end(t, first.ID)
+		sleep(5 * time.Second)
+		s.want(t, waits.ID, "IDLE")
+		if r := starts(); len(r) != 2 || r[1].Queue != 5*time.Second {
+			t.Errorf("starts are %+v", r)
+		}
+	})
+}
+
+func TestADriverThatIsReadyNeedsNoMemory(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		m := &memory{free: 2000}
+		s, _ := w.pooled(t, func(c *session.Config) { c.Memory, c.ReserveMiB, c.HeadroomMiB = m.read, 300, 512 })
+		s.as(t, root)
+		sleep(5 * time.Second)
+		m.add(-1500)
+		warm := s.as(t, root)
+		sleep(0)
+		s.want(t, warm.ID, "IDLE")
+		cold := s.as(t, root, func(in *session.Request) {
+			in.Config.SparkProperties = map[string]string{"spark.driver.memory": "2g"} // none is ready for that
+		})
+		sleep(5 * time.Second)
+		wantReason(t, s.want(t, cold.ID, "CREATING"), "500 of 4096 MiB of memory are available")
+		// Who comes later does not get what is ready while others wait for memory.
+		if all, err := w.machine.List(t.Context()); err != nil || !slices.ContainsFunc(all, func(h engine.Handle) bool { return h.Waits }) {
+			t.Fatalf("none is ready among %v, %v", all, err)
+		}
+		late := s.as(t, root)
+		wantReason(t, s.want(t, late.ID, "CREATING"), "number 2 of 2")
+		m.add(1500)
+		sleep(5 * time.Second)
+		s.want(t, cold.ID, "IDLE")
+		s.want(t, late.ID, "IDLE")
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"glaux/internal/engine"
 	"glaux/internal/fault"
+	"glaux/internal/ident"
 	"glaux/internal/machine"
 )
 
@@ -20,17 +21,27 @@ type QueueMeter interface {
 	Refused(by string)
 }
 
-// create writes a session that has asked the budgets: it starts, waits, or is
-// refused with a fault.
-func (m *Manager) create(ctx context.Context, n Creation) (Session, bool, error) {
+// create writes a session that has asked the budgets: it starts, with a driver
+// that is ready for it if there is one, or it waits, or is refused with a fault.
+func (m *Manager) create(ctx context.Context, made func(key string) Creation) (Session, bool, error) {
 	if err := m.loadLedger(ctx); err != nil {
 		return Session{}, false, err
 	}
-	by := m.admit(&n)
+	n, reserved := m.place(made)
+	by := m.admit(&n, reserved)
+	if reserved && n.Session.State == Queued { // no driver waits with it, so it takes nobody's key
+		m.ledger.undo(n.Session.Key)
+		m.release(n.Session.Key)
+		n, reserved = made(ident.NewID()), false
+		by = m.admit(&n, false)
+	}
 	s, created, err := m.cfg.Store.CreateSession(ctx, n)
 	if !created {
 		m.ledger.undo(n.Session.Key)
 		poke(m.look)
+		if reserved && (err == nil || refused(err)) { // otherwise there may be a session all the same
+			m.release(n.Session.Key)
+		}
 	}
 	if by != "" && errors.Is(err, n.Refused) && m.cfg.QueueMeter != nil {
 		m.cfg.QueueMeter.Refused(by)
@@ -39,10 +50,11 @@ func (m *Manager) create(ctx context.Context, n Creation) (Session, bool, error)
 }
 
 // admit asks for a place and notes in n what came of it. It returns what refused
-// the session; empty: nothing.
-func (m *Manager) admit(n *Creation) (by string) {
+// the session; empty: nothing. warm: its driver runs already.
+func (m *Manager) admit(n *Creation, warm bool) (by string) {
 	s := &n.Session
 	wants := m.cfg.Budgets.needOf(s)
+	wants.warm = warm
 	if n.Refused = m.cfg.Budgets.never(wants, s.Glue != nil); n.Refused != nil {
 		return "size"
 	}

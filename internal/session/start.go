@@ -77,11 +77,7 @@ func (m *Manager) Start(ctx context.Context, who access.Caller, in Request) (Ses
 	if err != nil {
 		return Session{}, err
 	}
-	c, reserved := m.place(func(id string) Creation { return m.creation(id, who, in, w, tags, hash) })
-	s, created, err := m.create(ctx, c)
-	if reserved && (refused(err) || err == nil && !created) {
-		m.release(c.Session.Key)
-	}
+	s, created, err := m.create(ctx, func(id string) Creation { return m.creation(id, who, in, w, tags, hash) })
 	switch {
 	case errors.Is(err, ErrTokenUsed):
 		return Session{}, MismatchedToken()
