@@ -30,6 +30,10 @@ type Budget struct {
 	// StartsPerSecond is how many sessions begin to start in a second, up to
 	// 1000, also less than one. Zero: any number.
 	StartsPerSecond float64 `help:"Sessions that begin to start in a second; 0: any." default:"0" yaml:"starts-per-second"`
+	// Starting is how many sessions start at once whose drivers are launched for
+	// them, up to 10,000; others wait whatever the policy is. Zero: twice as many
+	// as the server was given processors.
+	Starting int `help:"Sessions that start at once without a driver that waits for them; 0: twice as many as there are processors." default:"0" yaml:"starting"`
 	// Policy is what a session meets that is beyond a budget: queue, or refuse
 	// with AWS's text. Empty: queue.
 	Policy string `help:"What a session beyond a budget meets: queue or refuse." default:"queue" yaml:"policy"`
@@ -82,6 +86,7 @@ func (b *Budget) check(bad func(string, ...any), within func(string, int64, int6
 	amount("budget-account-dpus", b.AccountDPUs, most)
 	amount("budget-starts-per-second", b.StartsPerSecond, 1000)
 	within("budget-account-sessions", int64(b.AccountSessions), 0, 100000)
+	within("budget-starting", int64(b.Starting), 0, 10000)
 	within("budget-max-queued", int64(b.MaxQueued), 1, 100000)
 	policy := func(name, value string) {
 		if value != policyQueue && value != policyRefuse {
@@ -113,7 +118,7 @@ func (b *Budget) check(bad func(string, ...any), within func(string, int64, int6
 func (b *Budget) limits() session.Budgets {
 	all := session.Budgets{
 		SessionDPUs: b.SessionDPUs, WorkgroupDPUs: b.WorkgroupDPUs, CallerDPUs: b.CallerDPUs, AccountDPUs: b.AccountDPUs,
-		AccountSessions: b.AccountSessions, StartsPerSecond: b.StartsPerSecond,
+		AccountSessions: b.AccountSessions, StartsPerSecond: b.StartsPerSecond, Starting: cmp.Or(b.Starting, 2*given),
 		Refuse: b.Policy == policyRefuse, MaxWait: b.MaxWait, MaxQueued: b.MaxQueued,
 		Workgroups: map[string]session.WorkgroupBudget{},
 	}

@@ -37,7 +37,7 @@ memory: {reserve: 400}
 	b := Budget{Workgroups: f.Workgroups}
 	b.fill()
 	dpus, yes, night := 40.0, true, 2*time.Hour
-	want := session.Budgets{MaxWait: 10 * time.Minute, MaxQueued: 1000, Workgroups: map[string]session.WorkgroupBudget{
+	want := session.Budgets{Starting: 2 * given, MaxWait: 10 * time.Minute, MaxQueued: 1000, Workgroups: map[string]session.WorkgroupBudget{
 		"analysts": {DPUs: &dpus, Refuse: &yes}, "night": {MaxWait: &night},
 	}}
 	if got := b.limits(); !reflect.DeepEqual(got, want) {

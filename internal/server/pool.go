@@ -24,9 +24,15 @@ func (p *parts) wirePool(launcher *launcher, epoch uint64, memory machine.Reader
 		Max: c.Max, Min: c.Min, Each: poolDriver, Memory: cmp.Or(c.Memory, memory.Read().Total/8), Age: c.Age,
 		Epoch: epoch, AgentToken: p.agentToken, NewKey: func() engine.Key { return engine.Key(ident.NewID()) },
 		Runtime: launcher.version, Declared: p.templates, Log: p.s.log,
-		Pressed: (&pressure{memory: memory, spared: p.s.cfg.headroom(memory.Read().Total)}).now,
+		Pressed: p.pressed(&pressure{memory: memory, spared: p.s.cfg.headroom(memory.Read().Total)}),
 	})
 	return p.pool
+}
+
+// pressed says whether sessions to come have to stand back: while some wait to
+// be started, what the machine has is for those.
+func (p *parts) pressed(machine *pressure) func() bool {
+	return func() bool { return machine.now() || len(p.sessions.Queue().Waiting) > 0 }
 }
 
 // pressure says whether the machine has no room for drivers that nobody asked

@@ -23,9 +23,12 @@ type Budgets struct {
 	AccountSessions int
 	// StartsPerSecond is how many sessions begin to start in a second, over all.
 	StartsPerSecond float64
+	// Starting is how many sessions start at once whose drivers are launched for
+	// them. More only take the processors from each other. Others wait, always.
+	Starting int
 
 	// Refuse has sessions refused that are beyond a budget, with AWS's text.
-	// Otherwise they wait. For memory they always wait.
+	// Otherwise they wait. For memory and for others' starts they always wait.
 	Refuse bool
 	// MaxWait is how long a session waits at most. Default 10 minutes.
 	MaxWait time.Duration
@@ -156,6 +159,7 @@ const (
 	byAccount   = "account-dpus"
 	bySessions  = "account-sessions"
 	byMemory    = "memory"
+	byStarting  = "starting"
 )
 
 // obstacle is why a session cannot start yet. What is the reason for people: a
@@ -164,6 +168,10 @@ type obstacle struct {
 	by   string // one of the constants above
 	what string
 }
+
+// waitsAlways says whether sessions wait for it even where beyond budgets they
+// are refused: it is no budget, and passes.
+func (o *obstacle) waitsAlways() bool { return o.by == byMemory || o.by == byStarting }
 
 func taken(by, of string, have, most, wants float64) *obstacle {
 	return &obstacle{by, fmt.Sprintf("%s %s of %s DPUs, and it may need %s", of, number(have), number(most), number(wants))}

@@ -82,7 +82,7 @@ func (l *ledger) ask(n need, mem *machine.Memory, now time.Time) verdict {
 	switch {
 	case isClosed(w.admitted):
 		return verdict{}
-	case w.why.by != byMemory && l.budgets.refuses(n.workgroup):
+	case !w.why.waitsAlways() && l.budgets.refuses(n.workgroup):
 		l.dropLocked(n.key)
 		l.decideLocked(mem, now) // it may have stood before others
 		return verdict{refused: w.why.refusal(), by: w.why.by}
@@ -353,6 +353,10 @@ func (l *ledger) obstacleLocked(w *waiter, used totals, barred map[string]bool, 
 			return why
 		}
 	}
+	if most := b.Starting; !w.warm && most > 0 && (l.startingLocked() >= most || barred[byStarting]) {
+		barred[byStarting] = true
+		return &obstacle{byStarting, fmt.Sprintf("%d other sessions are being started, which is as many as the machine starts at once", l.startingLocked())}
+	}
 	if most := b.StartsPerSecond; most > 0 && (l.starts < 1 || barred[byRate]) {
 		barred[byRate] = true
 		return &obstacle{byRate, "at most " + number(most) + " sessions begin to start in a second"}
@@ -363,13 +367,7 @@ func (l *ledger) obstacleLocked(w *waiter, used totals, barred map[string]bool, 
 // memoryLocked is why one more session cannot start for want of memory; nil: it
 // can. One alone always can: for it nobody here could make room.
 func (l *ledger) memoryLocked(mem machine.Memory) *obstacle {
-	starting := 0
-	for _, p := range l.held {
-		if p.starting {
-			starting++
-		}
-	}
-	r := l.memory
+	starting, r := l.startingLocked(), l.memory
 	counted := (len(l.held) + 1) * r.reserve
 	free := mem.Available - (starting+1)*r.reserve
 	switch {
@@ -384,6 +382,16 @@ func (l *ledger) memoryLocked(mem machine.Memory) *obstacle {
 		return &obstacle{byMemory, fmt.Sprintf("what runs waits for memory during %.0f percent of the time", mem.Pressure)}
 	}
 	return nil
+}
+
+// startingLocked is how many sessions are being started.
+func (l *ledger) startingLocked() (n int) {
+	for _, p := range l.held {
+		if p.starting {
+			n++
+		}
+	}
+	return n
 }
 
 // countLocked counts how many sessions may begin to start now.

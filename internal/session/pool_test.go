@@ -150,6 +150,22 @@ func TestWhatAStartWaitsForIsSaid(t *testing.T) {
 	})
 }
 
+func TestADriverThatWaitsIsHadWhileOthersStart(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s, starts := w.pooled(t, budget(session.Budgets{Starting: 1}))
+		s.start(t, func(in *session.Request) {
+			in.Workgroup = "spark35"
+			in.Config = workgroup.EngineConfig{Classifications: []workgroup.Classification{{Name: workgroup.SparkDefaults, Properties: map[string]string{"spark.serializer": "mine"}}}}
+		})
+		made := s.start(t)
+		sleep(0)
+		s.want(t, made.ID, "IDLE")
+		if r := starts(); len(r) != 1 || r[0].Tier != engine.Warm || r[0].Queue != 0 {
+			t.Errorf("starts are %+v", r)
+		}
+	})
+}
+
 func TestADriverThatNoSessionWasMadeWithWaitsOn(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s, _ := w.pooled(t, func(c *session.Config) { c.MaxSessions = 1 })

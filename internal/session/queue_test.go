@@ -348,6 +348,29 @@ func TestStartsPerSecond(t *testing.T) {
 	})
 }
 
+func TestFewSessionsStartAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.machine.OnLaunch = func(engine.Spec) enginetest.Start { return enginetest.Start{Preparing: 4 * time.Second} }
+		s := w.serve(t, budget(session.Budgets{Starting: 2, Refuse: true})) // what waits for others' starts is not refused
+		var ids []string
+		for range 5 {
+			ids = append(ids, s.start(t).ID)
+			sleep(700 * time.Millisecond)
+		}
+		wantReason(t, s.want(t, ids[4], "CREATING"),
+			"The session waits to be started: 2 other sessions are being started, which is as many as the machine starts at once. It is number 3 of 3 in the queue")
+		for len(s.running(t, ids)) < 5 {
+			at := s.running(t, ids)
+			for i := range at {
+				if at[i] != i {
+					t.Fatalf("%v run", at)
+				}
+			}
+			sleep(time.Second)
+		}
+	})
+}
+
 func TestFullQueueRefuses(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t, budget(session.Budgets{AccountSessions: 1, MaxQueued: 2}))
