@@ -136,6 +136,34 @@ func connectTo(ctx context.Context, s *server, id string) (*connectWorld, error)
 	if err != nil {
 		return nil, err
 	}
+	if w.through, err = s.endpoint(ctx, id); err != nil {
+		return nil, err
+	}
+	if w.proxied, err = w.through(); err != nil {
+		return nil, err
+	}
+	w.requests, err = connectPlans(ctx, s, "1,1,1", fmt.Sprintf("%d,%d,256", longRows, longColumns), fmt.Sprintf("%d,%d,4", streamRows, longColumns))
+	return w, err
+}
+
+// connectPlans makes requests for ranges of so many rows, columns and partitions.
+func connectPlans(ctx context.Context, s *server, sizes ...string) (requests [][]byte, err error) {
+	out, err := exec.CommandContext(ctx, s.o.python, append([]string{"-c", connectRequests}, sizes...)...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make requests: %w", err)
+	}
+	for line := range strings.FieldsSeq(string(out)) {
+		request, err := hex.DecodeString(line)
+		if err != nil {
+			return nil, err
+		}
+		requests = append(requests, request)
+	}
+	return requests, nil
+}
+
+// endpoint asks for a session's endpoint and returns what opens ways through it.
+func (s *server) endpoint(ctx context.Context, id string) (func() (*lane, error), error) {
 	endpoint, err := s.athena().GetSessionEndpoint(ctx, &athena.GetSessionEndpointInput{SessionId: &id})
 	if err != nil {
 		return nil, err
@@ -146,26 +174,10 @@ func connectTo(ctx context.Context, s *server, id string) (*connectWorld, error)
 		return nil, err
 	}
 	roots.AppendCertsFromPEM(bundle)
-	w.through = func() (*lane, error) {
+	return func() (*lane, error) {
 		return newLane("dns:"+strings.TrimPrefix(*endpoint.EndpointUrl, "https://"), credentials.NewTLS(&tls.Config{RootCAs: roots}),
 			"x-aws-proxy-auth", *endpoint.AuthToken)
-	}
-	if w.proxied, err = w.through(); err != nil {
-		return nil, err
-	}
-	out, err := exec.CommandContext(ctx, s.o.python, "-c", connectRequests,
-		"1,1,1", fmt.Sprintf("%d,%d,256", longRows, longColumns), fmt.Sprintf("%d,%d,4", streamRows, longColumns)).Output()
-	if err != nil {
-		return nil, fmt.Errorf("cannot make requests: %w", err)
-	}
-	for line := range strings.FieldsSeq(string(out)) {
-		request, err := hex.DecodeString(line)
-		if err != nil {
-			return nil, err
-		}
-		w.requests = append(w.requests, request)
-	}
-	return w, nil
+	}, nil
 }
 
 // measureConnect compares Spark Connect through the proxy with the driver's

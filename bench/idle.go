@@ -12,7 +12,6 @@ import (
 const (
 	few   = 4                // sessions that share what they have in common before one more is measured
 	more  = 4                // that are measured, each after its first count
-	dense = 60               // that live at once in the end
 	rests = 15 * time.Second // after which a session has given back what it does not need
 )
 
@@ -58,6 +57,7 @@ func measureIdle(ctx context.Context, s *server) ([]row, error) {
 	}
 	rows := []row{{"memory of one more idle session (PSS, after its first count)", fmt.Sprintf("%.0f MB", each),
 		fmt.Sprintf("plain pyspark %.0f MB", plain), fmt.Sprintf("%.2f ×", each/plain), "≤ 210 MB"}}
+	dense := max(s.o.dense, few+more+1)
 	began := time.Now()
 	for len(ids) < dense {
 		if err := start("1+1"); err != nil {
@@ -69,7 +69,7 @@ func measureIdle(ctx context.Context, s *server) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows = append(rows, row{fmt.Sprintf("%d more sessions in turn, each start with an answer", dense-few-more), seconds(filled / (dense - few - more)), "", "", ""})
+	rows = append(rows, row{fmt.Sprintf("%d more sessions in turn, each start with an answer", dense-few-more), seconds(filled / time.Duration(dense-few-more)), "", "", ""})
 	return append(rows, got...), nil
 }
 

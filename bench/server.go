@@ -178,7 +178,8 @@ func (s *server) s3() *s3.Client {
 	})
 }
 
-// fresh returns a measurement with a server of its own, which is started with args.
+// fresh returns a measurement with a server of its own, which is started with
+// args, and without a pool unless they say otherwise.
 func fresh(measure func(context.Context, *server) ([]row, error), args ...string) func(context.Context, options) ([]row, error) {
 	return func(ctx context.Context, o options) ([]row, error) {
 		dir, err := os.MkdirTemp("", "glaux-bench-")
@@ -186,6 +187,9 @@ func fresh(measure func(context.Context, *server) ([]row, error), args ...string
 			return nil, err
 		}
 		defer os.RemoveAll(dir)
+		if !slices.Contains(args, "--pool-max") {
+			args = append([]string{"--pool-max", "0"}, args...)
+		}
 		s, err := startServer(ctx, o, dir, args...)
 		if err != nil {
 			return nil, err
@@ -202,7 +206,7 @@ func measureStart(ctx context.Context, o options) ([]row, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	s, err := startServer(ctx, o, dir)
+	s, err := startServer(ctx, o, dir, "--pool-max", "0")
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +217,7 @@ func measureStart(ctx context.Context, o options) ([]row, error) {
 	var ups []time.Duration
 	var rss float64
 	for range o.runs {
-		if s, err = startServer(ctx, o, dir); err != nil {
+		if s, err = startServer(ctx, o, dir, "--pool-max", "0"); err != nil {
 			return nil, err
 		}
 		ups = append(ups, s.up)

@@ -20,6 +20,11 @@ import (
 // startSession starts a session with the Spark properties, names and values in
 // turn, and polls until it is IDLE.
 func startSession(ctx context.Context, c *athena.Client, properties ...string) (string, error) {
+	return startPolled(ctx, c, 5*time.Millisecond, properties...)
+}
+
+// startPolled does it with a pause of one's own between two polls.
+func startPolled(ctx context.Context, c *athena.Client, every time.Duration, properties ...string) (string, error) {
 	config := &types.EngineConfiguration{MaxConcurrentDpus: aws.Int32(2)}
 	for pair := range slices.Chunk(properties, 2) {
 		if config.SparkProperties == nil {
@@ -31,19 +36,25 @@ func startSession(ctx context.Context, c *athena.Client, properties ...string) (
 	if err != nil {
 		return "", err
 	}
+	_, err = awaitIdle(ctx, c, *out.SessionId, every)
+	return *out.SessionId, err
+}
+
+// awaitIdle polls until a session is IDLE.
+func awaitIdle(ctx context.Context, c *athena.Client, id string, every time.Duration) (*types.SessionStatus, error) {
 	for {
-		st, err := c.GetSessionStatus(ctx, &athena.GetSessionStatusInput{SessionId: out.SessionId})
+		st, err := c.GetSessionStatus(ctx, &athena.GetSessionStatusInput{SessionId: &id})
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		switch st.Status.State {
 		case types.SessionStateIdle:
-			return *out.SessionId, nil
+			return st.Status, nil
 		case types.SessionStateFailed, types.SessionStateTerminated:
-			return "", fmt.Errorf("session ended: %s", aws.ToString(st.Status.StateChangeReason))
+			return nil, fmt.Errorf("session ended: %s", aws.ToString(st.Status.StateChangeReason))
 		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			return "", err
+		if err := pause(ctx, every); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -23,7 +23,7 @@ var works = [...]struct{ function, what string }{
 	{"work_aggregate", "SQL aggregate, 3M rows into 50k groups"},
 	{"work_join", "SQL join, sort and window, 600k rows"},
 	{"work_words", "SQL hashes, split and count of 1M words"},
-	{"work_udf", "Python UDF, 200k rows"},
+	{"work_udf", "Python UDF, 400k rows"},
 }
 
 // measureSteady returns a measurement of heavy work in a session with this

@@ -33,8 +33,8 @@ def work_join():
 
 def work_udf():
     from pyspark.sql.functions import sum as total
-    row = spark.range(200000).select(total(work_score("id")).alias("s"), total("id").alias("n")).collect()[0]
-    assert row.n == 200000 * 199999 // 2, row
+    row = spark.range(400000).select(total(work_score("id")).alias("s"), total("id").alias("n")).collect()[0]
+    assert row.n == 400000 * 399999 // 2, row
 
 
 def work_words():
