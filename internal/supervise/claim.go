@@ -18,7 +18,7 @@ type claiming struct {
 	jvm    chan struct{} // closed once the JVM has taken it over
 	python chan struct{} // closed once Python has
 	done   chan struct{} // closed with the answer
-	answer shim.Reply
+	answer                shim.Reply
 }
 
 // waits says whether the driver was started to wait and nobody has claimed it.
@@ -53,13 +53,15 @@ func (s *Supervisor) answerClaim(by *shim.Claim) shim.Reply {
 	s.mu.Unlock()
 	defer close(c.done)
 
+	giveWay(false)
+	asked := time.Now()
 	s.saveState() // from here on a server that comes takes it for a session's
 	s.beginAnew()
 	if c.answer = s.handOver(c); c.answer.Code != "" {
 		s.end(shim.Exit{Code: 1, Process: "shim", Cause: c.answer.Text}, crashGrace)
 		return c.answer
 	}
-	giveWay(false)
+	s.log.Info("claimed", "took", time.Since(asked))
 	close(s.claimed)
 	return c.answer
 }
@@ -92,43 +94,40 @@ func (s *Supervisor) beginAnew() {
 	})
 }
 
-// handOver tells JVM and Python, and waits until both have it: a driver that
-// has died while it waited is found here.
+// handOver tells the JVM, and then Python, which reads what the JVM has set.
+// It waits until each has it: a driver that has died while it waited is found
+// here.
 func (s *Supervisor) handOver(c *claiming) shim.Reply {
-	s.jvm.command(frame{"op": "claim", "settings": c.by.Settings})
-	heard := []struct {
-		who string
-		ch  <-chan struct{}
-	}{{"the JVM", c.jvm}}
-	if s.spec.Wait == shim.WaitContext {
-		s.python.send(frame{"op": "claim", "argv": c.by.Args, "display": c.by.Display})
-		heard = append(heard, struct {
-			who string
-			ch  <-chan struct{}
-		}{"the interpreter", c.python})
-	} else {
-		s.attach()
-	}
 	timer := time.NewTimer(claimWithin)
 	defer timer.Stop()
-	for _, h := range heard {
+	await := func(who string, heard <-chan struct{}) shim.Reply {
 		select {
-		case <-h.ch:
+		case <-heard:
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.refused != "" {
+				return shim.Reply{Code: shim.Failed, Text: s.refused}
+			}
+			return shim.Reply{}
 		case <-s.ending:
 			return shim.Reply{Code: shim.Gone, Text: "the driver has ended while it waited"}
 		case <-timer.C:
-			return shim.Reply{Code: shim.Failed, Text: fmt.Sprintf("%s did not answer the claim within %v", h.who, claimWithin)}
+			return shim.Reply{Code: shim.Failed, Text: fmt.Sprintf("%s did not answer the claim within %v", who, claimWithin)}
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.refused != "" {
-		return shim.Reply{Code: shim.Failed, Text: s.refused}
+	s.jvm.command(frame{"op": "claim", "settings": c.by.Settings})
+	if r := await("the JVM", c.jvm); r.Code != "" {
+		return r
 	}
-	if s.spec.Wait == shim.WaitContext {
-		s.status.Phase = shim.PhasePrepared
-		s.tellLocked()
+	if s.spec.Wait == shim.WaitProperties {
+		s.attach() // its context is on its way
+		return shim.Reply{}
 	}
+	s.python.send(frame{"op": "claim", "argv": c.by.Args, "display": c.by.Display})
+	if r := await("the interpreter", c.python); r.Code != "" {
+		return r
+	}
+	s.change(func() { s.status.Phase = shim.PhasePrepared })
 	return shim.Reply{}
 }
 
@@ -156,7 +155,7 @@ func (s *Supervisor) claimTaken(half int, refused string) {
 // attach tells Python where the JVM's gateway is.
 func (s *Supervisor) attach() {
 	s.mu.Lock()
-	p, f := s.python, frame{"op": "attach", "port": s.gateway.Port, "secret": s.gateway.Secret, "argv": s.spec.Args, "display": s.spec.Display, "language": s.spec.Language}
+	p, f := s.python, frame{"op": "attach", "port": s.gateway.Port, "secret": s.gateway.Secret, "argv": s.spec.Args, "display": s.spec.Display, "language": s.spec.Language, "rehearse": s.spec.Wait == shim.WaitContext}
 	s.mu.Unlock()
 	if p != nil {
 		p.send(f)

@@ -109,7 +109,10 @@ class Runner:
             signal.signal(signal.SIGINT, self._on_signal)  # SparkContext installs one of its own
         self.module.sc = self._attached.context
         self.module.spark = self._attached.session
-        self._show(frame)
+        if frame.get("rehearse"):
+            self._attached.rehearse()
+        else:
+            self._show(frame)
         self._channel.send({"ev": "attached"})
 
     def _show(self, frame: dict) -> None:

@@ -29,6 +29,17 @@ class Attached:
         self.context = SparkContext(gateway=gateway, jsc=jcontext, conf=SparkConf(_jconf=jcontext.getConf()))
         self.session = SparkSession(self.context, jsession)
 
+    def rehearse(self) -> None:
+        """Runs the first queries of a driver that waits for its session, through the gateway as cells do."""
+        self.context.setJobGroup("glaux-warm-up", "Warm-up of the driver, before the session began")
+        for _ in range(2):
+            self.session.range(10).count()
+            self.session.sql("SELECT 1").collect()
+            self.session.createDataFrame([(1, "a")], "n int, s string").collect()
+            str(self.session.range(1))
+        for name in ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel"):
+            self.context.setLocalProperty(name, None)
+
     def claim(self) -> None:
         """Takes over the settings that the session brought to the JVM."""
         self.context._conf = conf = SparkConf(_jconf=self.context._jsc.getConf())

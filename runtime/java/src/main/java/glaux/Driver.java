@@ -184,6 +184,7 @@ public final class Driver {
             WarmUp.connect(System.getenv("GLAUX_CONNECT_SOCKET"), System.getenv("GLAUX_CONNECT_SECRET"));
             ConnectServer.follow(session.sparkContext());
         }
+        Waiting.rehearse(session);
         session.sparkContext().listenerBus().waitUntilEmpty();
         Memory.giveBack();
         events.send("waiting");
