@@ -18,7 +18,7 @@ type claiming struct {
 	jvm    chan struct{} // closed once the JVM has taken it over
 	python chan struct{} // closed once Python has
 	done   chan struct{} // closed with the answer
-	answer                shim.Reply
+	answer shim.Reply
 }
 
 // waits says whether the driver was started to wait and nobody has claimed it.
