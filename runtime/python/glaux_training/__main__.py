@@ -24,8 +24,10 @@ def train(runtime: dict, archive: str) -> None:
             "spark.sql.warehouse.dir": "s3://training/warehouse",  # where a session's is
             "spark.eventLog.enabled": "true", "spark.eventLog.dir": "file://" + events, "spark.eventLog.rolling.enabled": "true",
         }
-        session = Session(runtime, flags=flags, properties=properties, env={**store.environment(), "GLAUX_UI_SECRET": ui.SECRET})
+        # One that waits first: what it does meanwhile is in the archive too.
+        session = Session(runtime, flags=flags, properties=properties, env={**store.environment(), "GLAUX_UI_SECRET": ui.SECRET}, waits="context")
         try:
+            session.claim()
             _work(runtime, session)
             ui.look(session)
         finally:

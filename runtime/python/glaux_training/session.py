@@ -179,7 +179,8 @@ class Session:
     """A driver and a runner, started together as the shim does."""
 
     def __init__(self, runtime: dict, flags: "list[str] | None" = None, properties: "dict[str, str] | None" = None,
-                 env: "dict[str, str] | None" = None, heap: str = "1g", connect: bool = True, wait: bool = True, language: str = ""):
+                 env: "dict[str, str] | None" = None, heap: str = "1g", connect: bool = True, wait: bool = True, language: str = "", waits: str = ""):
+        """With waits, "context" or "properties", the driver waits to be claimed: see claim."""
         self.work = tempfile.TemporaryDirectory(prefix="glaux-")
         cwd = self.work.name
         self.socket = os.path.join(cwd, "connect.sock")
@@ -201,8 +202,10 @@ class Session:
         if connect:
             jvm.update(GLAUX_CONNECT_SOCKET=self.socket, GLAUX_CONNECT_SECRET=self.secret)
         self.language = language
+        self.waits = waits
+        self.conf = conf
         command = [runtime["java"], *runtime["flags"], *(archive_flags(runtime) if flags is None else flags),
-                   "-Xmx" + heap, "-Djava.io.tmpdir=" + cwd, "-Dglaux.conf=" + conf, "-Dglaux.language=" + language, "-cp", os.pathsep.join(runtime["classPath"]), runtime["main"]]
+                   "-Xmx" + heap, "-Djava.io.tmpdir=" + cwd, "-Dglaux.conf=" + conf, "-Dglaux.language=" + language, "-Dglaux.wait=" + waits, "-cp", os.pathsep.join(runtime["classPath"]), runtime["main"]]
         self.began = time.monotonic()
         self.driver = Driver(command, jvm, cwd, apart=language != "")
         self.runner = Runner(base, cwd, runtime["python"])
@@ -213,12 +216,28 @@ class Session:
     def attach(self, argv: "tuple[str, ...]" = (), display: str = "") -> None:
         """Attaches the runner and waits until both sides are ready."""
         gateway = self.driver.wait("gateway")
-        self.runner.send({"op": "attach", "port": gateway["port"], "secret": gateway["secret"], "argv": list(argv), "display": display, "language": self.language})
+        if self.waits == "properties":
+            self.driver.wait("waiting")
+            self.driver.send({"op": "claim"})
+            assert self.driver.wait("claimed")["refused"] == ""
+        self.runner.send({"op": "attach", "port": gateway["port"], "secret": gateway["secret"], "argv": list(argv), "display": display, "language": self.language,
+                          "rehearse": self.waits == "context"})
         self.driver.wait("ready")
         self.runner.wait("attached")
         self.ready = time.monotonic() - self.began
         if self._connect:
             self.driver.wait("connect")
+        if self.waits == "context":
+            self.driver.wait("waiting")
+
+    def claim(self, settings: "dict[str, str] | None" = None, argv: "tuple[str, ...]" = (), display: str = "") -> None:
+        """Makes a driver that waits with its context a session's."""
+        self.driver.send({"op": "claim", "settings": settings or {}})
+        refused = self.driver.wait("claimed")["refused"]
+        if refused:
+            raise Failed(refused)
+        self.runner.send({"op": "claim", "argv": list(argv), "display": display})
+        self.runner.wait("claimed")
 
     def run(self, code: str, cell: str = "cell", timeout: float = 180) -> "list[dict]":
         return self.runner.run(code, cell, timeout)

@@ -64,10 +64,12 @@ final class WarmUp {
     static void andForget(SparkConf given) throws Exception {
         SparkConf conf = new SparkConf(false);
         for (String name : new String[] {"spark.master", "spark.driver.host", "spark.driver.bindAddress", "spark.local.dir"}) {
-            conf.set(name, given.get(name, name.equals("spark.master") ? "local[*]" : ""));
+            if (given.contains(name)) {
+                conf.set(name, given.get(name));
+            }
         }
         conf.set("spark.app.name", USER).set("spark.ui.enabled", "false").set("spark.ui.showConsoleProgress", "false");
-        conf.set("spark.sql.warehouse.dir", given.get("spark.local.dir", "/tmp") + "/" + USER);
+        conf.set("spark.sql.warehouse.dir", System.getProperty("java.io.tmpdir") + "/" + USER);
         SparkContext context = new SparkContext(conf);
         SparkSession session = SparkSession.builder().sparkContext(context).getOrCreate();
         queries(session);
