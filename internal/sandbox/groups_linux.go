@@ -70,7 +70,7 @@ func (g *Group) Attr(attr *syscall.SysProcAttr) (release func(), err error) {
 		return nil, fmt.Errorf("cannot enter a control group: %w", err)
 	}
 	attr.UseCgroupFD, attr.CgroupFD = true, fd
-	return func() { unix.Close(fd) }, nil
+	return func() { _ = unix.Close(fd) }, nil
 }
 
 // hierarchies returns the directories of our own control groups: by controller
