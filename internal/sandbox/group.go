@@ -31,6 +31,7 @@ type Group struct {
 	CPU     string   `json:"cpu,omitempty"`    // its directory for processors
 	Memory  string   `json:"memory,omitempty"` // its directory for memory
 	MiB     int      `json:"mib,omitempty"`    // its bound; zero: none
+	Cores   int      `json:"cores,omitempty"`  // its share of processors
 	Dirs    []string `json:"dirs"`             // what a process joins
 }
 
@@ -64,7 +65,8 @@ func (g Groups) Make(name string, l Limits) (_ *Group, err error) {
 		if made.CPU, err = create(g.CPU); err != nil {
 			return nil, err
 		}
-		if err = made.Share(l.Cores); err != nil {
+		made.Cores = l.Cores
+		if err = made.Yield(false); err != nil {
 			return nil, err
 		}
 	}
@@ -81,15 +83,26 @@ func (g Groups) Make(name string, l Limits) (_ *Group, err error) {
 	return made, nil
 }
 
-// Share sets the group's share of contended processors, in cores. It may be
-// changed while processes are in it.
-func (g *Group) Share(cores int) error {
+// Yield leaves the group a third of its share of contended processors, or
+// gives it back. A nil group has none.
+func (g *Group) Yield(on bool) error {
+	switch {
+	case g == nil:
+		return nil
+	case on:
+		return g.share(g.Cores * 3)
+	}
+	return g.share(g.Cores * 10)
+}
+
+// share sets the group's share of contended processors, in tenths of cores.
+func (g *Group) share(tenths int) error {
 	if g.CPU == "" {
 		return nil
 	}
-	file, value := "cpu.shares", max(2, cores*weightV1)
+	file, value := "cpu.shares", max(2, tenths*weightV1/10)
 	if g.Version == 2 {
-		file, value = "cpu.weight", min(max(1, cores*weightV2), 10000)
+		file, value = "cpu.weight", min(max(1, tenths*weightV2/10), 10000)
 	}
 	return set(g.CPU, file, strconv.Itoa(value))
 }

@@ -36,6 +36,19 @@ func TestGroupsAsFiles(t *testing.T) {
 				t.Errorf("%s: %s holds %q, want %q (%v)", name, file, got, want, err)
 			}
 		}
+		if g.CPU != "" {
+			file, low := g.CPU+"/cpu.shares", "307"
+			if g.Version == 2 {
+				file, low = g.CPU+"/cpu.weight", "30"
+			}
+			for _, yields := range []bool{true, false} {
+				must(t, g.Yield(yields))
+				want := map[bool]string{true: low, false: c.files[file]}[yields]
+				if got, err := os.ReadFile(file); err != nil || string(got) != want {
+					t.Errorf("%s: giving way %v leaves %q, want %q (%v)", name, yields, got, want, err)
+				}
+			}
+		}
 		if bounded := c.groups.Memory != ""; bounded != (g.MiB == 3072) {
 			t.Errorf("%s: bound is %d", name, g.MiB)
 		}
@@ -52,7 +65,7 @@ func TestGroupsAsFiles(t *testing.T) {
 		t.Error("a group was made where there can be none")
 	}
 	var none *Group
-	if none.Kills() != 0 || none.All() != nil || none.Remove(0) != nil {
+	if none.Kills() != 0 || none.All() != nil || none.Remove(0) != nil || none.Yield(true) != nil {
 		t.Error("no group is not nothing")
 	}
 }

@@ -38,6 +38,7 @@ type Group struct {
 	CPU     string   `json:"cpu,omitempty"`
 	Memory  string   `json:"memory,omitempty"`
 	MiB     int      `json:"mib,omitempty"` // all that its processes may take together; zero: not bounded
+	Cores   int      `json:"cores,omitempty"`
 	Dirs    []string `json:"dirs"`
 }
 

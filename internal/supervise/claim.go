@@ -53,7 +53,7 @@ func (s *Supervisor) answerClaim(by *shim.Claim) shim.Reply {
 	s.mu.Unlock()
 	defer close(c.done)
 
-	giveWay(false)
+	s.giveWay(false)
 	asked := time.Now()
 	s.saveState() // from here on a server that comes takes it for a session's
 	s.beginAnew()

@@ -22,3 +22,13 @@ func (s *Supervisor) outgrown(told uint64) uint64 {
 	to.Close()
 	return now
 }
+
+// giveWay lets the processes of this session compute only where others leave
+// room, or no longer: by the share of its control group, and where it has none
+// by the scheduling group that the kernel makes for a process session.
+func (s *Supervisor) giveWay(on bool) {
+	giveWay(on)
+	if err := s.group.Yield(on); err != nil {
+		s.log.Warn("the session's share of processors stays", "low", on, "error", err)
+	}
+}

@@ -111,7 +111,7 @@ func (s *Supervisor) run(ctx context.Context, address, socket net.Listener) erro
 	watching.Go(func() { s.tick(watch) })
 
 	if s.spec.Wait != "" {
-		giveWay(true)
+		s.giveWay(true)
 	} else {
 		s.note()
 	}
