@@ -16,6 +16,10 @@ import (
 // session waits for some: heaps shrink without telling anybody.
 const lookEvery = time.Second
 
+// slowStart is how long a session that starts keeps others from starting: then it
+// waits for something else than a processor, such as a download.
+const slowStart = time.Minute
+
 // stalled is the pressure, in percent, above which no session starts.
 const stalled = 10
 
@@ -49,7 +53,8 @@ type ledger struct {
 // place is a session that was admitted and is not over.
 type place struct {
 	need
-	starting bool // it does not have the memory yet that it is counted for
+	starting bool      // it does not have the memory yet that it is counted for
+	begun    time.Time // when it was admitted, or this server began to look
 }
 
 // waiter is a session that waits.
@@ -95,7 +100,7 @@ func (l *ledger) ask(n need, mem *machine.Memory, now time.Time) verdict {
 }
 
 // load takes in the sessions that there were when the server started, once.
-func (l *ledger) load(all []Session) {
+func (l *ledger) load(all []Session, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.loaded {
@@ -111,7 +116,7 @@ func (l *ledger) load(all []Session) {
 			l.waiting = append(l.waiting, &waiter{need: n, admitted: make(chan struct{})})
 			continue
 		}
-		l.serveLocked(n, all[i].State == Launching || all[i].State == Started)
+		l.serveLocked(n, all[i].State == Launching || all[i].State == Started, now)
 	}
 	l.rankLocked()
 }
@@ -245,11 +250,11 @@ func (l *ledger) decideLocked(mem *machine.Memory, now time.Time) (again time.Du
 	barred := map[string]bool{}
 	used := l.usedLocked()
 	for _, w := range l.rankLocked() {
-		if w.why = l.obstacleLocked(w, used, barred, mem); w.why != nil {
+		if w.why = l.obstacleLocked(w, used, barred, mem, now); w.why != nil {
 			continue
 		}
 		l.dropLocked(w.key)
-		l.serveLocked(w.need, !w.warm)
+		l.serveLocked(w.need, !w.warm, now)
 		used.add(w.need)
 		l.starts--
 		close(w.admitted)
@@ -257,11 +262,17 @@ func (l *ledger) decideLocked(mem *machine.Memory, now time.Time) (again time.Du
 	for i, w := range l.rankLocked() {
 		w.rank = i + 1
 		memory = memory || w.why.by == byMemory
-		switch {
-		case w.why.by == byRate && (again == 0 || again > l.nextStartLocked()):
-			again = l.nextStartLocked()
-		case w.why.by == byMemory && again == 0:
-			again = lookEvery
+		var after time.Duration
+		switch w.why.by {
+		case byRate:
+			after = l.nextStartLocked()
+		case byStarting:
+			_, after = l.busyLocked(now)
+		case byMemory:
+			after = lookEvery
+		}
+		if after > 0 && (again == 0 || after < again) {
+			again = after
 		}
 	}
 	return again, memory
@@ -319,7 +330,7 @@ func (l *ledger) usedLocked() totals {
 
 // obstacleLocked is why w cannot have a place now; nil: it can. What it waits for is
 // barred for those behind it.
-func (l *ledger) obstacleLocked(w *waiter, used totals, barred map[string]bool, mem *machine.Memory) *obstacle {
+func (l *ledger) obstacleLocked(w *waiter, used totals, barred map[string]bool, mem *machine.Memory, now time.Time) *obstacle {
 	b := &l.budgets
 	if most := b.AccountSessions; most > 0 {
 		have, of := used.sessions[w.account], bySessions+w.account
@@ -353,9 +364,11 @@ func (l *ledger) obstacleLocked(w *waiter, used totals, barred map[string]bool, 
 			return why
 		}
 	}
-	if most := b.Starting; !w.warm && most > 0 && (l.startingLocked() >= most || barred[byStarting]) {
-		barred[byStarting] = true
-		return &obstacle{byStarting, fmt.Sprintf("%d other sessions are being started, which is as many as the machine starts at once", l.startingLocked())}
+	if most := b.Starting; !w.warm && most > 0 {
+		if n, _ := l.busyLocked(now); n >= most || barred[byStarting] {
+			barred[byStarting] = true
+			return &obstacle{byStarting, fmt.Sprintf("%d other sessions are being started, which is as many as the machine starts at once", n)}
+		}
 	}
 	if most := b.StartsPerSecond; most > 0 && (l.starts < 1 || barred[byRate]) {
 		barred[byRate] = true
@@ -394,6 +407,21 @@ func (l *ledger) startingLocked() (n int) {
 	return n
 }
 
+// busyLocked is how many sessions that are being started have the processors for
+// it, and after how long the first of them has had its time.
+func (l *ledger) busyLocked(now time.Time) (n int, next time.Duration) {
+	for _, p := range l.held {
+		left := slowStart - now.Sub(p.begun)
+		if !p.starting || left <= 0 {
+			continue
+		}
+		if n++; next == 0 || left < next {
+			next = left
+		}
+	}
+	return n, next
+}
+
 // countLocked counts how many sessions may begin to start now.
 func (l *ledger) countLocked(now time.Time) {
 	rate := l.budgets.StartsPerSecond
@@ -416,8 +444,8 @@ func (l *ledger) nextStartLocked() time.Duration {
 }
 
 // serveLocked gives a place.
-func (l *ledger) serveLocked(n need, starting bool) {
-	l.held[n.key] = &place{need: n, starting: starting}
+func (l *ledger) serveLocked(n need, starting bool, now time.Time) {
+	l.held[n.key] = &place{need: n, starting: starting, begun: now}
 	l.turn++
 	l.served[n.caller] = l.turn
 }

@@ -200,7 +200,7 @@ func (m *Manager) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.ledger.load(slices.Clone(rows))
+	m.ledger.load(slices.Clone(rows), time.Now())
 	for i := range handles {
 		m.begin(handles[i].Key, &handles[i])
 	}

@@ -87,7 +87,7 @@ func (m *Manager) loadLedger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.ledger.load(all)
+	m.ledger.load(all, time.Now())
 	return nil
 }
 

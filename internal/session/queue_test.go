@@ -508,3 +508,26 @@ func TestServerThatStopsEndsTheQueue(t *testing.T) {
 func sparkConfig() workgroup.Config { return workgroup.Config{SelectedEngine: workgroup.EnginePySpark} }
 
 func engineDPUs(n int32) workgroup.EngineConfig { return workgroup.EngineConfig{MaxConcurrentDPUs: &n} }
+
+func TestASlowStartKeepsOthersForAMinuteOnly(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		slow := 2
+		w.machine.OnLaunch = func(engine.Spec) enginetest.Start {
+			slow--
+			return enginetest.Start{Hang: slow >= 0, Preparing: time.Second}
+		}
+		s := w.serve(t, budget(session.Budgets{Starting: 2}))
+		var ids []string
+		for range 4 {
+			ids = append(ids, s.start(t).ID)
+			sleep(time.Second)
+		}
+		wantReason(t, s.want(t, ids[2], "CREATING"), "2 other sessions are being started")
+		sleep(55 * time.Second)
+		s.want(t, ids[2], "CREATING")
+		sleep(6 * time.Second)
+		if got := s.running(t, ids); !slices.Equal(got, []int{2, 3}) {
+			t.Errorf("%v run", got)
+		}
+	})
+}
