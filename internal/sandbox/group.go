@@ -182,6 +182,23 @@ func (g *Group) Remove(within time.Duration) error {
 	return errors.Join(errs...)
 }
 
+// left is the age from which an empty group is nobody's: its session was to
+// join it within moments.
+const left = 10 * time.Minute
+
+// Sweep removes the empty groups that sessions left behind whose shim and
+// server were both killed.
+func (g Groups) Sweep() {
+	for _, parent := range []string{g.CPU, g.Memory} {
+		found, _ := filepath.Glob(filepath.Join(parent, groupPrefix+"*")) // the pattern is good
+		for _, dir := range found {
+			if info, err := os.Stat(dir); parent != "" && err == nil && time.Since(info.ModTime()) > left {
+				_ = os.Remove(dir) // refused while it has processes
+			}
+		}
+	}
+}
+
 // join puts the calling process into the groups. It is called by Init, where
 // only one thread of it matters: the one that becomes the program.
 func join(dirs []string) error {

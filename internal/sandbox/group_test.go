@@ -70,6 +70,21 @@ func TestGroupsAsFiles(t *testing.T) {
 	}
 }
 
+func TestGroupsThatAreLeft(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, age := range map[string]time.Duration{"glaux-old": time.Hour, "glaux-new": time.Second, "other": time.Hour} {
+		must(t, os.Mkdir(at(name), 0o755))
+		must(t, os.Chtimes(at(name), time.Time{}, time.Now().Add(-age)))
+	}
+	Groups{Version: 1, CPU: dir}.Sweep()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	if len(entries) != 2 || entries[0].Name() != "glaux-new" || entries[1].Name() != "other" {
+		t.Errorf("left are %v", entries)
+	}
+}
+
 func TestKillsAreRead(t *testing.T) {
 	dir := t.TempDir()
 	for version, file := range map[int]string{1: "memory.oom_control", 2: "memory.events"} {

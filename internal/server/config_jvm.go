@@ -31,5 +31,6 @@ func (c *Confine) groups(log *slog.Logger) sandbox.Groups {
 	if why != "" {
 		log.Info("sessions share memory and processors without limits", "why", why)
 	}
+	g.Sweep()
 	return g
 }
