@@ -63,7 +63,7 @@ func (s *server) launches(ctx context.Context) (warm, primed, cold float64, err 
 // awaitPool waits until as many drivers wait as are wanted, at least these,
 // and none is being launched: the machine is quiet then.
 func (s *server) awaitPool(ctx context.Context, least int) error {
-	const patience = 5 * time.Minute
+	const patience = 15 * time.Minute // drivers of the pool start behind everything else
 	for began := time.Now(); ; {
 		m, err := s.metrics(ctx)
 		if err != nil {
