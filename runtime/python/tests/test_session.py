@@ -7,6 +7,7 @@ import sys
 import time
 
 from glaux_training import __main__ as training
+from glaux_training.session import Session
 
 
 def output(session, code, cell="cell"):
