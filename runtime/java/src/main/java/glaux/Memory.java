@@ -70,8 +70,8 @@ final class Memory {
         String least = jvm.getVMOption(LEAST).getValue();
         String most = jvm.getVMOption(MOST).getValue();
         try {
-            jvm.setVMOption(LEAST, lower(least, 5)); // the JVM wants the one not above the other at any time
-            jvm.setVMOption(MOST, lower(most, 15));
+            jvm.setVMOption(LEAST, lower(least, 2)); // the JVM wants the one not above the other at any time
+            jvm.setVMOption(MOST, lower(most, 5));
             System.gc();
         } finally {
             jvm.setVMOption(MOST, most);
