@@ -94,9 +94,8 @@ func (s *Supervisor) beginAnew() {
 	})
 }
 
-// handOver tells the JVM, and then Python, which reads what the JVM has set.
-// It waits until each has it: a driver that has died while it waited is found
-// here.
+// handOver tells JVM and Python, and waits until both have it: a driver that
+// has died while it waited is found here.
 func (s *Supervisor) handOver(c *claiming) shim.Reply {
 	timer := time.NewTimer(claimWithin)
 	defer timer.Stop()
@@ -115,6 +114,9 @@ func (s *Supervisor) handOver(c *claiming) shim.Reply {
 			return shim.Reply{Code: shim.Failed, Text: fmt.Sprintf("%s did not answer the claim within %v", who, claimWithin)}
 		}
 	}
+	if s.spec.Wait == shim.WaitContext {
+		s.python.send(frame{"op": "claim", "argv": c.by.Args, "display": c.by.Display, "name": c.by.Settings["spark.app.name"]})
+	}
 	s.jvm.command(frame{"op": "claim", "settings": c.by.Settings})
 	if r := await("the JVM", c.jvm); r.Code != "" {
 		return r
@@ -123,7 +125,6 @@ func (s *Supervisor) handOver(c *claiming) shim.Reply {
 		s.attach() // its context is on its way
 		return shim.Reply{}
 	}
-	s.python.send(frame{"op": "claim", "argv": c.by.Args, "display": c.by.Display})
 	if r := await("the interpreter", c.python); r.Code != "" {
 		return r
 	}

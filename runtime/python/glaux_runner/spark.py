@@ -30,7 +30,8 @@ class Attached:
         self.session = SparkSession(self.context, jsession)
 
     def rehearse(self) -> None:
-        """Runs the first queries of a driver that waits for its session, through the gateway as cells do."""
+        """Prepares for a claim: runs the first queries, through the gateway as cells do."""
+        self.context._conf = SparkConf(_jconf=self.context._jsc.sc().conf())  # not a copy: a claim changes it
         self.context.setJobGroup("glaux-warm-up", "Warm-up of the driver, before the session began")
         for _ in range(2):
             self.session.range(10).count()
@@ -40,10 +41,10 @@ class Attached:
         for name in ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel"):
             self.context.setLocalProperty(name, None)
 
-    def claim(self) -> None:
-        """Takes over the settings that the session brought to the JVM."""
-        self.context._conf = conf = SparkConf(_jconf=self.context._jsc.getConf())
-        self.context.appName = conf.get("spark.app.name")
+    def claim(self, name: str) -> None:
+        """Takes over the name that the session gave its application, if any."""
+        if name:
+            self.context.appName = name
 
     def begin(self, cell: str) -> None:
         """Says which cell runs on this thread: its jobs can be followed and cancelled."""

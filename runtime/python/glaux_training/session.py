@@ -236,7 +236,7 @@ class Session:
         refused = self.driver.wait("claimed")["refused"]
         if refused:
             raise Failed(refused)
-        self.runner.send({"op": "claim", "argv": list(argv), "display": display})
+        self.runner.send({"op": "claim", "argv": list(argv), "display": display, "name": (settings or {}).get("spark.app.name", "")})
         self.runner.wait("claimed")
 
     def run(self, code: str, cell: str = "cell", timeout: float = 180) -> "list[dict]":
