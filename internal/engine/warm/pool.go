@@ -60,8 +60,11 @@ const (
 	shed        = time.Minute            // nothing is launched after a driver was given up for its memory
 	burst       = 15 * time.Second       // what is asked for within it comes at once
 	endWithin   = 5 * time.Second
-	retryAfter  = 30 * time.Second // a template whose driver could not start
-	readyWithin = 2 * time.Minute  // one that does not come so far never will
+	endAgain    = time.Second
+	retryAfter  = 30 * time.Second // a template whose driver could not start; twice as long each time
+	retryMost   = 30 * time.Minute
+	slowAfter   = 30 * time.Second // one that takes longer holds up no other
+	readyWithin = 10 * time.Minute // one that does not come so far never will
 	remembered  = 30 * time.Minute // a template nobody asks for any more
 	redeclare   = time.Minute      // what workgroups declare is asked for again
 )
@@ -90,7 +93,8 @@ type demand struct {
 	*template
 	declared bool
 	asked    []time.Time // oldest first
-	failed   time.Time   // when one could not start
+	failures int         // how many could not start, one after the other
+	resume   time.Time   // none is launched before it
 }
 
 // phase is how far a spare has come.
@@ -221,7 +225,7 @@ func (p *Pool) Launch(ctx context.Context, spec engine.Spec) (engine.Driver, err
 	}
 	s, origin := p.ask(spec)
 	if s != nil {
-		d, err := p.give(ctx, s, spec)
+		d, err := p.give(ctx, s, spec, origin.Missed)
 		if d != nil || err != nil {
 			return d, err
 		}
@@ -254,7 +258,9 @@ func (p *Pool) ask(spec engine.Spec) (*spare, engine.Origin) {
 				have = append(have, other.of)
 			}
 		}
-		origin.Missed = why(full, have)
+		if origin.Missed = why(full, have); expected {
+			origin.Missed = "every driver that waited for this session's configuration is taken"
+		}
 		p.count(full, now)
 	} else {
 		origin.Missed = "no driver can wait for what this session fetches at its start"
@@ -282,21 +288,22 @@ func (p *Pool) count(t *template, now time.Time) {
 
 // give lets the session claim the driver. Both results are nil when that cannot
 // be had any more and nothing of it is left.
-func (p *Pool) give(ctx context.Context, s *spare, spec engine.Spec) (engine.Driver, error) {
+func (p *Pool) give(ctx context.Context, s *spare, spec engine.Spec, missed string) (engine.Driver, error) {
 	c, ok := s.d.(engine.Claimer)
 	if ok && !p.is(s, ending) {
 		s.stop()
 		err := c.Claim(ctx, spec)
 		if err == nil {
-			tier := engine.Warm
+			from := engine.Origin{Tier: engine.Warm}
 			if s.of.spec.Wait == engine.WaitProperties {
-				tier = engine.Primed
+				from = engine.Origin{Tier: engine.Primed, Missed: missed}
 			}
-			p.note(spec.Key, engine.Origin{Tier: tier})
+			p.note(spec.Key, from)
 			p.forget(s)
 			return s.d, nil
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil { // the server ends; the driver itself knows whose it is, and the next one asks it
+			p.forget(s)
 			return nil, ctx.Err()
 		}
 		if refused, ok := errors.AsType[*engine.StartError](err); ok {

@@ -37,7 +37,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		pressed := p.cfg.Pressed != nil && p.cfg.Pressed()
 		s, next := p.step(ctx, pressed)
 		if s != nil {
-			serving.Go(func() { p.serve(s.watch, s.spare) })
+			serving.Go(func() { p.serve(ctx, s.watch, s.spare) })
 		}
 		timer.Reset(next)
 	}
@@ -119,12 +119,17 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 	}
 	p.expire(now, soon)
 	wants := p.wants(now, soon)
-	have, busy := map[ID]int{}, false
+	have, starting, busy := map[ID]int{}, 0, false
 	for _, s := range p.spares {
 		switch s.phase {
-		case launching, ready:
+		case launching:
+			starting++
+			slow := s.begun.Add(slowAfter)
+			busy = busy || starting > 1 || now.Before(slow)
+			soon(slow)
 			have[s.of.id]++
-			busy = busy || s.phase == launching
+		case ready:
+			have[s.of.id]++
 		case reserved, claimed, ending:
 		}
 	}
@@ -140,6 +145,10 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 	}
 	var lacks *demand
 	for _, d := range p.ranked() {
+		if now.Before(d.resume) {
+			soon(d.resume)
+			continue
+		}
 		if have[d.id] < wants[d.id] && (lacks == nil || have[d.id] < have[lacks.id]) {
 			lacks = d
 		}
@@ -203,7 +212,8 @@ func (p *Pool) expire(now time.Time, soon func(time.Time)) {
 // with the pool locked.
 func (p *Pool) failed(s *spare, now time.Time) {
 	if d := p.known[s.of.id]; d != nil {
-		d.failed = now
+		d.resume = now.Add(min(retryAfter<<min(d.failures, 10), retryMost))
+		d.failures++
 	}
 }
 
@@ -215,8 +225,8 @@ func (p *Pool) room() int {
 	return min(p.cfg.Max, p.cfg.Memory/p.cfg.Each)
 }
 
-// wants says how many drivers are to wait of each template: as many as were
-// asked for at once lately, and the minimum of those that are declared. Where
+// wants says how many drivers are to wait of each template: the minimum of
+// those that are declared, then as many as were asked for at once lately. Where
 // there is no room for all, each gets one before any gets two.
 func (p *Pool) wants(now time.Time, soon func(time.Time)) map[ID]int {
 	ideal, wants, left := map[ID]int{}, map[ID]int{}, p.room()
@@ -227,25 +237,28 @@ func (p *Pool) wants(now time.Time, soon func(time.Time)) map[ID]int {
 			soon(d.asked[0].Add(p.cfg.Window))
 			soon(d.asked[0].Add(remembered))
 		}
-		if d.declared {
-			n = max(n, p.cfg.Min)
-		}
-		if at := d.failed.Add(retryAfter); now.Before(at) {
-			soon(at)
-			n = 0
-		}
 		ideal[id] = n
 	}
-	for given := true; given && left > 0; {
-		given = false
-		for _, d := range p.ranked() {
-			if wants[d.id] < ideal[d.id] && left > 0 {
-				wants[d.id]++
-				left--
-				given = true
+	ranked := p.ranked()
+	deal := func(most func(*demand) int) {
+		for given := true; given && left > 0; {
+			given = false
+			for _, d := range ranked {
+				if wants[d.id] < most(d) && left > 0 {
+					wants[d.id]++
+					left--
+					given = true
+				}
 			}
 		}
 	}
+	deal(func(d *demand) int {
+		if d.declared {
+			return p.cfg.Min
+		}
+		return 0
+	})
+	deal(func(d *demand) int { return ideal[d.id] })
 	p.wanted = p.room() - left
 	return wants
 }
@@ -278,20 +291,20 @@ func (p *Pool) oldest() []*spare {
 }
 
 // serve launches a driver and watches it until it is a session's or to end.
-func (p *Pool) serve(watch context.Context, s *spare) {
+func (p *Pool) serve(ctx, watch context.Context, s *spare) {
 	defer s.stop()
 	spec := s.of.launch(s.key)
 	spec.Epoch, spec.AgentToken, spec.Orphaned = p.cfg.Epoch, p.cfg.AgentToken(s.key), p.cfg.Orphaned
 	d, err := p.inner.Launch(watch, spec)
 	if err != nil {
-		if watch.Err() == nil {
-			p.cfg.Log.WarnContext(watch, "cannot launch a driver to wait", "err", err)
-		}
 		p.mu.Lock()
-		p.failed(s, time.Now())
+		if watch.Err() == nil {
+			p.failed(s, time.Now())
+			p.cfg.Log.WarnContext(ctx, "cannot launch a driver to wait", "err", err)
+		}
 		s.finish()
 		p.mu.Unlock()
-		p.serveEnd(watch, s)
+		p.serveEnd(ctx, s)
 		return
 	}
 	p.mu.Lock()
@@ -308,7 +321,7 @@ func (p *Pool) serve(watch context.Context, s *spare) {
 	}
 	select {
 	case <-s.end:
-		p.serveEnd(watch, s)
+		p.serveEnd(ctx, s)
 	case <-s.gone:
 	}
 }
@@ -321,6 +334,9 @@ func (p *Pool) saw(s *spare, st engine.Status) {
 	case st.Phase != engine.Waiting:
 	case s.phase == launching:
 		s.become(ready)
+		if d := p.known[s.of.id]; d != nil {
+			d.failures = 0
+		}
 		p.cfg.Log.Debug("a driver waits", "driver", string(s.key), "took", time.Since(s.begun))
 		poke(p.wake)
 	case !st.Responsive && s.phase == ready:
@@ -345,29 +361,59 @@ func (p *Pool) died(s *spare) {
 }
 
 // serveEnd ends a driver, which has nothing to lose, and removes what it left.
+// It tries until that has worked: another may be launched under its key. With
+// ctx its patience ends; the next server goes on then.
 func (p *Pool) serveEnd(ctx context.Context, s *spare) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
-	defer cancel()
-	d := s.d
-	if d == nil {
-		d, _ = p.inner.Adopt(ctx, engine.Handle{Key: s.key, Epoch: p.cfg.Epoch}) // none: there is nothing to end
-	}
-	if d != nil {
-		atOnce, done := context.WithTimeout(ctx, time.Millisecond)
-		err := d.Stop(atOnce)
-		done()
-		if err == nil || errors.Is(err, engine.ErrGone) {
-			err = d.Remove(ctx)
+	for n := 0; ; n++ {
+		err := p.finish(ctx, s)
+		if err == nil || errors.Is(err, engine.ErrGone) || errors.Is(err, engine.ErrStale) {
+			break
 		}
-		if err != nil && !errors.Is(err, engine.ErrGone) {
+		if n == 0 || ctx.Err() != nil {
 			p.cfg.Log.WarnContext(ctx, "cannot end a driver that waited", "driver", string(s.key), "err", err)
 		}
-	} else if err := p.Kill(ctx, s.key); err != nil {
-		p.cfg.Log.WarnContext(ctx, "cannot end a driver that waited", "driver", string(s.key), "err", err)
+		if ctx.Err() != nil || pause(ctx, endAgain) != nil {
+			break
+		}
 	}
 	p.mu.Lock()
 	delete(p.spares, s.key)
 	p.mu.Unlock()
 	close(s.gone)
 	poke(p.wake)
+}
+
+// finish tries once.
+func (p *Pool) finish(ctx context.Context, s *spare) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
+	defer cancel()
+	d := s.d
+	if d == nil {
+		var err error
+		if d, err = p.inner.Adopt(ctx, engine.Handle{Key: s.key, Epoch: p.cfg.Epoch}); err != nil {
+			return errors.Join(err, p.Kill(ctx, s.key))
+		}
+	}
+	atOnce, done := context.WithTimeout(ctx, time.Millisecond)
+	err := d.Stop(atOnce)
+	done()
+	if err != nil && !errors.Is(err, engine.ErrGone) {
+		err = p.Kill(ctx, s.key)
+	}
+	if err == nil || errors.Is(err, engine.ErrGone) {
+		err = d.Remove(ctx)
+	}
+	return err
+}
+
+// pause waits, or returns the error of ctx if that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -121,14 +121,13 @@ func (t *template) launch(key engine.Key) engine.Spec {
 	return spec
 }
 
-// differs names what keeps a driver of the template from fitting one of
-// another: properties by their names, the rest by the field's.
+// differs names what keeps a driver of another template from fitting one of
+// this: properties that this one has, by their names, and the rest by the
+// field's. What others have asked for is not told.
 func (t *template) differs(other *template) []string {
 	var names []string
-	for k := range merged(t.spec.Properties, other.spec.Properties) {
-		a, inA := t.spec.Properties[k]
-		b, inB := other.spec.Properties[k]
-		if a != b || inA != inB {
+	for k, v := range t.spec.Properties {
+		if have, ok := other.spec.Properties[k]; !ok || have != v {
 			names = append(names, k)
 		}
 	}
@@ -152,15 +151,6 @@ var fields = map[string]string{
 	"EventLog": "whether an event log is kept", "Language": "the session language", "Formats": "the table formats", "Modules": "the Python packages", "Env": "the environment variables",
 }
 
-func merged(a, b map[string]string) map[string]string {
-	all := maps.Clone(a)
-	if all == nil {
-		all = map[string]string{}
-	}
-	maps.Copy(all, b)
-	return all
-}
-
 // why says what of a wanted template no other has.
 func why(wanted *template, have []*template) string {
 	var least []string
@@ -169,8 +159,11 @@ func why(wanted *template, have []*template) string {
 			least = d
 		}
 	}
-	if len(least) == 0 {
+	switch {
+	case len(have) == 0:
 		return "no driver waits yet"
+	case len(least) == 0:
+		return "no driver waits with so few properties set"
 	}
 	return fmt.Sprintf("no driver waits with this session's configuration of %s", strings.Join(least, ", "))
 }
