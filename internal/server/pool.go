@@ -29,10 +29,10 @@ func (p *parts) wirePool(launcher *launcher, epoch uint64, memory machine.Reader
 	return p.pool
 }
 
-// pressed says whether sessions to come have to stand back: while some wait to
-// be started, what the machine has is for those.
+// pressed says whether sessions to come have to stand back: while some wait for
+// the machine's memory or processors, those are theirs.
 func (p *parts) pressed(machine *pressure) func() bool {
-	return func() bool { return machine.now() || len(p.sessions.Queue().Waiting) > 0 }
+	return func() bool { return machine.now() || p.sessions.Queue().Machine > 0 }
 }
 
 // pressure says whether the machine has no room for drivers that nobody asked

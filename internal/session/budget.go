@@ -165,8 +165,9 @@ const (
 // obstacle is why a session cannot start yet. What is the reason for people: a
 // part of a sentence.
 type obstacle struct {
-	by   string // one of the constants above
-	what string
+	by     string // one of the constants above
+	what   string
+	lifted bool // by memory that the pool could give up
 }
 
 // waitsAlways says whether sessions wait for it even where beyond budgets they
@@ -174,7 +175,7 @@ type obstacle struct {
 func (o *obstacle) waitsAlways() bool { return o.by == byMemory || o.by == byStarting }
 
 func taken(by, of string, have, most, wants float64) *obstacle {
-	return &obstacle{by, fmt.Sprintf("%s %s of %s DPUs, and it may need %s", of, number(have), number(most), number(wants))}
+	return &obstacle{by: by, what: fmt.Sprintf("%s %s of %s DPUs, and it may need %s", of, number(have), number(most), number(wants))}
 }
 
 // number writes a number of DPUs as people do.

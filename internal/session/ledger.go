@@ -136,6 +136,16 @@ func (l *ledger) look(mem *machine.Memory, now time.Time) (again time.Duration, 
 	return l.decideLocked(mem, now)
 }
 
+// launched notes that a session which had a driver ready has to make one, or a
+// part of it, all the same.
+func (l *ledger) launched(key Key) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.held[key]; p != nil {
+		p.starting = true
+	}
+}
+
 // grown notes that a session has the memory that it is counted for.
 func (l *ledger) grown(key Key) (changed bool) {
 	l.mu.Lock()
@@ -222,6 +232,7 @@ func (l *ledger) waits(key Key) (w waits, ok bool) {
 // QueueStats is what metrics show of budgets and of the queue.
 type QueueStats struct {
 	Waiting map[string]int // sessions that wait, by what for
+	Machine int            // of those: for memory or processors of the machine
 	Held    int            // sessions that have a place
 	DPUs    float64        // that those may have
 }
@@ -236,6 +247,9 @@ func (l *ledger) stats() QueueStats {
 	for _, w := range l.waiting {
 		if w.why != nil {
 			s.Waiting[w.why.by]++
+			if w.why.by == byMemory || w.why.by == byStarting {
+				s.Machine++
+			}
 		}
 	}
 	return s
@@ -261,7 +275,7 @@ func (l *ledger) decideLocked(mem *machine.Memory, now time.Time) (again time.Du
 	}
 	for i, w := range l.rankLocked() {
 		w.rank = i + 1
-		memory = memory || w.why.by == byMemory
+		memory = memory || w.why.lifted
 		var after time.Duration
 		switch w.why.by {
 		case byRate:
@@ -336,7 +350,7 @@ func (l *ledger) obstacleLocked(w *waiter, used totals, barred map[string]bool, 
 		have, of := used.sessions[w.account], bySessions+w.account
 		if have >= most || barred[of] {
 			barred[of] = true
-			return &obstacle{bySessions, fmt.Sprintf("the account runs %d of %d sessions", have, most)}
+			return &obstacle{by: bySessions, what: fmt.Sprintf("the account runs %d of %d sessions", have, most)}
 		}
 	}
 	for _, budget := range []struct {
@@ -354,45 +368,48 @@ func (l *ledger) obstacleLocked(w *waiter, used totals, barred map[string]bool, 
 	}
 	if mem != nil {
 		var why *obstacle
-		if !w.warm {
-			why = l.memoryLocked(*mem)
-		} else if barred[byMemory] { // who waits before it may get the memory of that driver
-			why = &obstacle{byMemory, "others wait for memory before it"}
+		if why = l.memoryLocked(*mem, w.warm); why == nil && w.warm && barred[byMemory] { // who waits before it may get the memory of that driver
+			why = &obstacle{by: byMemory, what: "others wait for memory before it"}
 		}
 		if why != nil {
 			barred[byMemory] = true
 			return why
 		}
 	}
+	if w.warm && barred[byStarting+w.ofCaller()] {
+		return &obstacle{by: byStarting, what: "other sessions of its caller wait before it"}
+	}
 	if most := b.Starting; !w.warm && most > 0 {
 		if n, _ := l.busyLocked(now); n >= most || barred[byStarting] {
-			barred[byStarting] = true
-			return &obstacle{byStarting, fmt.Sprintf("%d other sessions are being started, which is as many as the machine starts at once", n)}
+			barred[byStarting], barred[byStarting+w.ofCaller()] = true, true
+			return &obstacle{by: byStarting, what: fmt.Sprintf("%d other sessions are being started, which is as many as the machine starts at once", n)}
 		}
 	}
 	if most := b.StartsPerSecond; most > 0 && (l.starts < 1 || barred[byRate]) {
 		barred[byRate] = true
-		return &obstacle{byRate, "at most " + number(most) + " sessions begin to start in a second"}
+		return &obstacle{by: byRate, what: "at most " + number(most) + " sessions begin to start in a second"}
 	}
 	return nil
 }
 
 // memoryLocked is why one more session cannot start for want of memory; nil: it
-// can. One alone always can: for it nobody here could make room.
-func (l *ledger) memoryLocked(mem machine.Memory) *obstacle {
+// can. One alone always can: for it nobody here could make room. A warm one has
+// its memory, and is only counted.
+func (l *ledger) memoryLocked(mem machine.Memory, warm bool) *obstacle {
 	starting, r := l.startingLocked(), l.memory
 	counted := (len(l.held) + 1) * r.reserve
 	free := mem.Available - (starting+1)*r.reserve
 	switch {
 	case len(l.held) == 0:
 	case counted > mem.Total-r.headroom:
-		return &obstacle{byMemory, fmt.Sprintf("%d sessions are counted for %d MiB each, and of %d MiB of memory %d stay free for those that work",
+		return &obstacle{by: byMemory, what: fmt.Sprintf("%d sessions are counted for %d MiB each, and of %d MiB of memory %d stay free for those that work",
 			len(l.held), r.reserve, mem.Total, r.headroom)}
+	case warm:
 	case mem.Available >= 0 && free < r.headroom:
-		return &obstacle{byMemory, fmt.Sprintf("%d of %d MiB of memory are available, %d starting sessions and this one are counted for %d MiB each, and %d MiB stay free for those that work",
+		return &obstacle{lifted: true, by: byMemory, what: fmt.Sprintf("%d of %d MiB of memory are available, %d starting sessions and this one are counted for %d MiB each, and %d MiB stay free for those that work",
 			mem.Available, mem.Total, starting, r.reserve, r.headroom)}
 	case mem.Pressure >= stalled:
-		return &obstacle{byMemory, fmt.Sprintf("what runs waits for memory during %.0f percent of the time", mem.Pressure)}
+		return &obstacle{by: byMemory, what: fmt.Sprintf("what runs waits for memory during %.0f percent of the time", mem.Pressure)}
 	}
 	return nil
 }

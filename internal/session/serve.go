@@ -95,6 +95,9 @@ func (m *Manager) serve(ctx, work context.Context, e *entry) {
 	sv := &serving{m: m, e: e, d: d, work: work, s: s, origin: m.origin(s.Key), queued: max(0, s.Admitted.Sub(s.Created))}
 	if s.State == Launching && len(s.Handle) == 0 {
 		sv.launched, sv.fresh = launched, true
+		if sv.origin.Tier != engine.Warm {
+			m.ledger.launched(s.Key)
+		}
 	}
 	if !sv.save(func(s *Session) error {
 		s.Handle, s.ServerID, s.Epoch = d.Handle().Data, m.cfg.ServerID, m.cfg.Epoch
@@ -122,6 +125,9 @@ type ending struct {
 // ending is set when there is none and will be none; the error is
 // engine.ErrStale or that of ctx.
 func (m *Manager) acquire(ctx context.Context, s Session, e *entry) (engine.Driver, *ending, error) {
+	if e.found != nil && e.found.Waits && !m.reap(ctx, e) {
+		return nil, nil, ctx.Err()
+	}
 	h := engine.Handle{Key: s.Key, Data: s.Handle}
 	if e.found != nil {
 		h.Data = e.found.Data
@@ -150,6 +156,26 @@ func (m *Manager) acquire(ctx context.Context, s Session, e *entry) (engine.Driv
 			return nil, nil, err
 		}
 	}
+}
+
+// reap ends a driver that still waits for the session whose key it has, because
+// no pool of this server has it: the session gets another. False: ctx ended.
+func (m *Manager) reap(ctx context.Context, e *entry) bool {
+	return m.retry(ctx, "end a driver that waits", func() error {
+		d, err := m.cfg.Launcher.Adopt(ctx, engine.Handle{Key: e.key, Epoch: m.cfg.Epoch})
+		if err == nil {
+			at, cancel := context.WithTimeout(ctx, m.cfg.StopGrace)
+			defer cancel()
+			if err = d.Stop(at); err == nil || errors.Is(err, engine.ErrGone) {
+				err = d.Remove(ctx)
+			}
+		}
+		if err == nil || errors.Is(err, engine.ErrGone) {
+			e.found = nil
+			return nil
+		}
+		return err
+	}) == nil
 }
 
 func (m *Manager) launch(ctx context.Context, s Session) (engine.Driver, *ending, error) {

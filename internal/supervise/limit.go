@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"fmt"
+	"time"
 
 	"glaux/internal/shim"
 )
@@ -27,8 +28,26 @@ func (s *Supervisor) outgrown(told uint64) uint64 {
 // room, or no longer: by the share of its control group, and where it has none
 // by the scheduling group that the kernel makes for a process session.
 func (s *Supervisor) giveWay(on bool) {
-	giveWay(on)
+	if !giveWay(on) {
+		s.wg.Go(func() { s.serveWay(on) })
+	}
 	if err := s.group.Yield(on); err != nil {
 		s.log.Warn("the session's share of processors stays", "low", on, "error", err)
+	}
+}
+
+// serveWay asks again until the kernel has taken it.
+func (s *Supervisor) serveWay(on bool) {
+	t := time.NewTicker(130 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if giveWay(on) {
+				return
+			}
+		case <-s.ending:
+			return
+		}
 	}
 }

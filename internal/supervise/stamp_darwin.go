@@ -75,7 +75,7 @@ func oomKills() uint64 { return 0 }
 func expendable(int) {}
 
 // giveWay does nothing: there are no scheduling groups.
-func giveWay(bool) {}
+func giveWay(bool) bool { return true }
 
 func dieWithParent(*syscall.SysProcAttr) {}
 

@@ -56,9 +56,10 @@ const (
 	reservedFor = time.Minute            // from Reserve to Launch
 	originFor   = 10 * time.Minute       // Origin answers
 	settle      = 500 * time.Millisecond // sessions that have just started come first
-	unpress     = 2 * time.Second        // then the machine is asked again
-	shed        = time.Minute            // nothing is launched after a driver was given up for its memory
-	burst       = 15 * time.Second       // what is asked for within it comes at once
+	rushMost    = 2 * time.Second
+	unpress     = 2 * time.Second  // then the machine is asked again
+	shed        = time.Minute      // nothing is launched after a driver was given up for its memory
+	burst       = 15 * time.Second // what is asked for within it comes at once
 	endWithin   = 5 * time.Second
 	endAgain    = time.Second
 	retryAfter  = 30 * time.Second // a template whose driver could not start; twice as long each time
@@ -83,6 +84,7 @@ type Pool struct {
 	spares  map[engine.Key]*spare
 	origins map[engine.Key]noted
 	quiet   time.Time // nothing is launched before it
+	rush    time.Time // since when that is put off by one start after the other
 	wanted  int       // how many are to wait
 	closed  bool
 	tally   Stats
@@ -158,13 +160,14 @@ func New(inner engine.Launcher, cfg Config) *Pool {
 
 // Reserve takes a driver that waits and fits the spec, one with a context first.
 func (p *Pool) Reserve(spec engine.Spec) (engine.Key, bool) {
+	version := p.cfg.Runtime()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return "", false
 	}
 	for _, w := range []engine.Wait{engine.WaitContext, engine.WaitProperties} {
-		t, ok := templateOf(spec, w, p.cfg.Runtime())
+		t, ok := templateOf(spec, w, version)
 		if !ok {
 			continue
 		}
@@ -237,10 +240,16 @@ func (p *Pool) Launch(ctx context.Context, spec engine.Spec) (engine.Driver, err
 
 // ask counts what is asked for, and takes the driver that waits under its key.
 func (p *Pool) ask(spec engine.Spec) (*spare, engine.Origin) {
+	version := p.cfg.Runtime()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	p.quiet = later(p.quiet, now.Add(settle))
+	if now.After(p.quiet) {
+		p.rush = now
+	}
+	if until := now.Add(settle); until.Before(p.rush.Add(rushMost)) { // but not for ever
+		p.quiet = later(p.quiet, until)
+	}
 	s := p.spares[spec.Key]
 	if s != nil {
 		s.become(claimed)
@@ -249,7 +258,7 @@ func (p *Pool) ask(spec engine.Spec) (*spare, engine.Origin) {
 		return s, engine.Origin{Tier: engine.Cold} // the launcher has it
 	}
 	origin := engine.Origin{Tier: engine.Cold}
-	full, ok := templateOf(spec, engine.WaitContext, p.cfg.Runtime())
+	full, ok := templateOf(spec, engine.WaitContext, version)
 	expected := ok && p.known[full.id] != nil
 	if ok {
 		var have []*template
@@ -266,7 +275,7 @@ func (p *Pool) ask(spec engine.Spec) (*spare, engine.Origin) {
 		origin.Missed = "no driver can wait for what this session fetches at its start"
 	}
 	// One without a context is for what no template of a whole one was made for.
-	if part, could := templateOf(spec, engine.WaitProperties, p.cfg.Runtime()); could && !expected {
+	if part, could := templateOf(spec, engine.WaitProperties, version); could && !expected {
 		p.count(part, now)
 	}
 	poke(p.wake)

@@ -23,16 +23,17 @@ const preparing = 2 * time.Second
 
 // world is a machine, and what its pools have launched.
 type world struct {
-	machine *enginetest.Fake
-	most    atomic.Int64 // waiting drivers at once
-	version atomic.Value
-	pressed atomic.Bool
+	machine  *enginetest.Fake
+	launcher engine.Launcher // over the machine
+	version  atomic.Value
+	pressed  atomic.Bool
 }
 
 func newWorld() *world {
 	w := &world{}
 	w.version.Store("v1")
 	w.machine = &enginetest.Fake{OnLaunch: func(engine.Spec) enginetest.Start { return enginetest.Start{Preparing: preparing} }}
+	w.launcher = w.machine
 	return w
 }
 
@@ -64,7 +65,7 @@ func (w *world) pool(t *testing.T, change func(*warm.Config)) (p *warm.Pool, sto
 	if change != nil {
 		change(&cfg)
 	}
-	p = warm.New(w.machine, cfg)
+	p = warm.New(w.launcher, cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = p.Run(ctx) })

@@ -69,14 +69,14 @@ func (p *Pool) declare(ctx context.Context) {
 	if p.cfg.Declared == nil {
 		return
 	}
-	specs := p.cfg.Declared(ctx)
+	specs, version := p.cfg.Declared(ctx), p.cfg.Runtime()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, d := range p.known {
 		d.declared = false
 	}
 	for _, spec := range specs {
-		t, ok := templateOf(spec, engine.WaitContext, p.cfg.Runtime())
+		t, ok := templateOf(spec, engine.WaitContext, version)
 		if !ok {
 			continue
 		}
@@ -108,6 +108,7 @@ type begun struct {
 // step ends what is not wanted any more and returns the driver to launch, if
 // any, and when to look again.
 func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
+	version := p.cfg.Runtime()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -117,7 +118,7 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 			next = at
 		}
 	}
-	p.expire(now, soon)
+	p.expire(now, version, soon)
 	wants := p.wants(now, soon)
 	have, starting, busy := map[ID]int{}, 0, false
 	for _, s := range p.spares {
@@ -125,7 +126,7 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 		case launching:
 			starting++
 			slow := s.begun.Add(slowAfter)
-			busy = busy || starting > 1 || now.Before(slow)
+			busy = busy || starting > 2 || now.Before(slow)
 			soon(slow)
 			have[s.of.id]++
 		case ready:
@@ -140,7 +141,7 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 			s.finish()
 		}
 	}
-	if busy || len(p.spares) >= p.room() || p.cfg.Runtime() == "" {
+	if busy || len(p.spares) >= p.room() || version == "" {
 		return nil, next.Sub(now)
 	}
 	var lacks *demand
@@ -172,8 +173,7 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 }
 
 // expire ends what has waited too long, and forgets what nobody asks for.
-func (p *Pool) expire(now time.Time, soon func(time.Time)) {
-	version := p.cfg.Runtime()
+func (p *Pool) expire(now time.Time, version string, soon func(time.Time)) {
 	for _, s := range p.spares {
 		at, old := s.begun.Add(p.cfg.Age), s.of.runtime != version
 		switch s.phase {
@@ -280,6 +280,12 @@ func atOnce(times []time.Time, from time.Time) int {
 // ranked are the templates, those most asked for first.
 func (p *Pool) ranked() []*demand {
 	return slices.SortedFunc(maps.Values(p.known), func(a, b *demand) int {
+		if a.declared != b.declared && len(a.asked) == len(b.asked) {
+			if a.declared {
+				return -1
+			}
+			return 1
+		}
 		return cmp.Or(cmp.Compare(len(b.asked), len(a.asked)), slices.Compare(a.id[:], b.id[:]))
 	})
 }
@@ -312,7 +318,7 @@ func (p *Pool) serve(ctx, watch context.Context, s *spare) {
 	p.mu.Unlock()
 	for {
 		err = d.Watch(watch, func(st engine.Status) { p.saw(s, st) })
-		if err == nil || watch.Err() != nil || errors.Is(err, engine.ErrGone) || errors.Is(err, engine.ErrStale) {
+		if err == nil || watch.Err() != nil || errors.Is(err, engine.ErrGone) || errors.Is(err, engine.ErrStale) || pause(watch, endAgain) != nil {
 			break
 		}
 	}

@@ -48,7 +48,9 @@ print(all('before the session began' in str(jobs.apply(i).description()) or 'gla
 
 
 def test_properties_come_with_the_claim(runtime):
-    with Session(runtime, waits="properties", properties={"spark.serializer": "org.apache.spark.serializer.KryoSerializer", "spark.app.name": "primed", "spark.sql.ui.retainedExecutions": "5"}) as made:
+    with Session(runtime, waits="properties", properties={"spark.serializer": "org.apache.spark.serializer.KryoSerializer", "spark.app.name": "primed", "spark.sql.ui.retainedExecutions": "5", "spark.hadoop.fs.s3a.threads.max": "9"}) as made:
         assert text(made, "print(sc.getConf().get('spark.serializer').split('.')[-1], sc.appName, spark.conf.get('spark.sql.ui.retainedExecutions'), spark.range(5).count())") == "KryoSerializer primed 5 5"
+        # Hadoop's own configuration was made before the claim.
+        assert text(made, "print(sc._jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf().get('fs.s3a.threads.max'))") == "9"
         # Of the context before it nothing is left.
         assert text(made, "print(sc._jsc.sc().statusStore().jobsList(None).size(), sc._jvm.org.apache.spark.sql.SparkSession.getDefaultSession().get().sparkContext().appName())").split()[1] == "primed"

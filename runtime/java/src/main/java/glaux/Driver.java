@@ -130,6 +130,9 @@ public final class Driver {
             given.put(property._1(), property._2());
         }
         Defaults.apply(conf, env);
+        if (Waiting.forProperties()) {
+            WarmUp.configure(conf);
+        }
         Dependencies.resolve(conf, loader);
         Check.properties(given, loader);
         if (ScalaCells.wanted()) {

@@ -10,6 +10,7 @@ import io.netty.channel.unix.DomainSocketAddress;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.UUID;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.security.UserGroupInformation;
 import org.apache.spark.SparkConf;
@@ -24,6 +25,7 @@ import org.apache.spark.connect.proto.Relation;
 import org.apache.spark.connect.proto.ReleaseExecuteRequest;
 import org.apache.spark.connect.proto.SparkConnectServiceGrpc;
 import org.apache.spark.connect.proto.UserContext;
+import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.connect.service.SparkConnectService$;
 import org.sparkproject.connect.grpc.ManagedChannel;
@@ -63,7 +65,7 @@ final class WarmUp {
     /** Makes a context of its own, runs queries in it and ends it: what is left is code that is loaded and compiled. */
     static void andForget(SparkConf given) throws Exception {
         SparkConf conf = new SparkConf(false);
-        for (String name : new String[] {"spark.master", "spark.driver.host", "spark.driver.bindAddress", "spark.local.dir"}) {
+        for (String name : new String[] {"spark.master", "spark.driver.host", "spark.driver.bindAddress", "spark.local.dir", "spark.authenticate", "spark.authenticate.secret"}) {
             if (given.contains(name)) {
                 conf.set(name, given.get(name));
             }
@@ -78,6 +80,15 @@ final class WarmUp {
         SparkSession.clearDefaultSession();
         FileSystem.closeAll(); // they are made anew, with the session's options
         UserGroupInformation.reset();
+    }
+
+    /** Gives Hadoop's own configuration, which was made during the warm-up, the session's options. */
+    static void configure(SparkConf session) {
+        Configuration hadoop = SparkHadoopUtil.get().conf();
+        for (scala.Tuple2<String, String> property : session.getAllWithPrefix("spark.hadoop.")) {
+            hadoop.set(property._1(), property._2());
+        }
+        UserGroupInformation.setConfiguration(hadoop);
     }
 
     /** Calls Spark Connect on its socket as a client does. */
