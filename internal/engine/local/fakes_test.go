@@ -117,7 +117,10 @@ func fakeJVM(args []string) int {
 		send(message{"ev": "waiting"})
 		for in.Scan() {
 			if strings.Contains(in.Text(), `"claim"`) {
-				send(message{"ev": "claimed", "refused": conf["spark.test.refuse"]})
+				fmt.Println("claimed by", in.Text())
+				if conf["spark.test.unclaimable"] == "" {
+					send(message{"ev": "claimed", "refused": conf["spark.test.refuse"]})
+				}
 				return true
 			}
 			if strings.Contains(in.Text(), `"stop"`) {
