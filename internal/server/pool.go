@@ -3,6 +3,8 @@ package server
 import (
 	"cmp"
 	"context"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,10 +25,17 @@ func (p *parts) wirePool(launcher *launcher, epoch uint64, memory machine.Reader
 	p.pool = warm.New(launcher, warm.Config{
 		Max: c.Max, Min: c.Min, Each: poolDriver, Memory: cmp.Or(c.Memory, memory.Read().Total/8), Age: c.Age,
 		Epoch: epoch, AgentToken: p.agentToken, NewKey: func() engine.Key { return engine.Key(ident.NewID()) },
-		Runtime: launcher.version, Declared: p.templates, Log: p.s.log,
+		Runtime: launcher.version, Declared: p.templates, Log: p.s.log, Discard: p.discard,
 		Pressed: p.pressed(&pressure{memory: memory, spared: p.s.cfg.headroom(memory.Read().Total)}),
 	})
 	return p.pool
+}
+
+// discard removes the event log of a driver that nobody has had.
+func (p *parts) discard(k engine.Key) {
+	if err := os.RemoveAll(filepath.Join(p.s.place.history(), string(k))); err != nil {
+		p.s.log.Warn("cannot remove the event log of a driver that waited", "driver", string(k), "err", err)
+	}
 }
 
 // pressed says whether sessions to come have to stand back: while some wait for

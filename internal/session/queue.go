@@ -230,6 +230,9 @@ func (v *serving) left(waited time.Duration) bool {
 
 // giveUp ends a session that has waited for what as long as it may.
 func (v *serving) giveUp(what string) bool {
+	if what == "" { // nobody has decided yet
+		what = "no place was found for it"
+	}
 	s, most := &v.s, v.m.patience(&v.s)
 	switch {
 	case most == v.m.cfg.Budgets.maxWait(s.Workgroup):

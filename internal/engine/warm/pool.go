@@ -45,6 +45,9 @@ type Config struct {
 	// Declared returns specs of sessions as workgroups declare them, whose keys
 	// stand for those to come. Nil: none.
 	Declared func(context.Context) []engine.Spec
+	// Discard removes what a driver that waited leaves elsewhere, such as its event
+	// log. Nil: nothing.
+	Discard func(engine.Key)
 	// Pressed says that the machine has no room for drivers that nobody asked
 	// for. Nil: it always has.
 	Pressed func() bool
@@ -272,7 +275,7 @@ func (p *Pool) ask(spec engine.Spec) (*spare, engine.Origin) {
 		}
 		p.count(full, now)
 	} else {
-		origin.Missed = "no driver can wait for what this session fetches at its start"
+		origin.Missed = "no driver waits for what a session fetches at its start, or keeps secret"
 	}
 	// One without a context is for what no template of a whole one was made for.
 	if part, could := templateOf(spec, engine.WaitProperties, version); could && !expected {

@@ -391,6 +391,8 @@ func TestWhatMissedIsTold(t *testing.T) {
 			"the table formats":        func(s *engine.Spec) { s.Formats = []string{"delta"} },
 			"the session language":     func(s *engine.Spec) { s.Language = engine.Scala },
 			"fetches at its start":     func(s *engine.Spec) { s.Files = []string{"s3://b/f"} },
+			"keeps secret":             func(s *engine.Spec) { s.Properties = map[string]string{"spark.hadoop.fs.azure.account.key.x": "k"} },
+			"or keeps secret":          func(s *engine.Spec) { s.Env = map[string]string{"DB_PASSWORD": "k"} },
 			"the environment variable": func(s *engine.Spec) { s.Env = map[string]string{"A": "b"} },
 		} {
 			spec := session(nil)

@@ -372,6 +372,9 @@ func (p *Pool) died(s *spare) {
 func (p *Pool) serveEnd(ctx context.Context, s *spare) {
 	for n := 0; ; n++ {
 		err := p.finish(ctx, s)
+		if err == nil && p.cfg.Discard != nil {
+			p.cfg.Discard(s.key)
+		}
 		if err == nil || errors.Is(err, engine.ErrGone) || errors.Is(err, engine.ErrStale) {
 			break
 		}

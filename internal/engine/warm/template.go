@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -31,6 +32,9 @@ const standIn = engine.Key("00000000-0000-0000-0000-000000000000")
 func templateOf(spec engine.Spec, wait engine.Wait, runtime string) (t *template, ok bool) {
 	if slices.ContainsFunc(spec.Modules.Specs, fetched) {
 		return nil, false // with the credentials of a session
+	}
+	if holdsSecret(&spec, wait) {
+		return nil, false // it would outlive its session, in memory and on disk
 	}
 	if wait == engine.WaitContext && (len(spec.Files) > 0 || slices.ContainsFunc(fetching, func(k string) bool { return spec.Properties[k] != "" })) {
 		return nil, false
@@ -66,6 +70,24 @@ func templateOf(spec engine.Spec, wait engine.Wait, runtime string) (t *template
 		return nil, false
 	}
 	return &template{id: sha256.Sum256(b), spec: spec, runtime: runtime}, true
+}
+
+// secretly matches the names of what nobody but its session is to keep.
+var secretly = regexp.MustCompile(`(?i)secret|passw|token|credential|access[._-]?key|private[._-]?key|account[._-]?key|sas[._-]`)
+
+// holdsSecret says whether a template of the spec would hold one.
+func holdsSecret(spec *engine.Spec, wait engine.Wait) bool {
+	for name := range spec.Properties {
+		if !claimable(name, wait) && secretly.MatchString(name) {
+			return true
+		}
+	}
+	for name := range spec.Env {
+		if secretly.MatchString(name) {
+			return true
+		}
+	}
+	return false
 }
 
 func fetched(requirement string) bool { return strings.Contains(requirement, "://") }

@@ -220,7 +220,7 @@ func TestReasonsBlameTheRightThing(t *testing.T) {
 		w := newWorld()
 		p, _ := w.pool(t, func(c *warm.Config) {
 			c.Declared = func(context.Context) []engine.Spec {
-				return []engine.Spec{session(nil), session(map[string]string{"spark.others.secret": "x"})}
+				return []engine.Spec{session(nil), session(map[string]string{"spark.others.flag": "x"})}
 			}
 		})
 		time.Sleep(20 * time.Second)

@@ -37,6 +37,11 @@ final class Waiting {
         return "properties".equals(System.getProperty("glaux.wait"));
     }
 
+    /** Says whether the driver still prepares for a session, with queries of its own. */
+    static boolean rehearses() {
+        return withContext() && CLAIMED.getCount() > 0;
+    }
+
     /** When the session of the context began, Unix milliseconds. */
     static long began(SparkContext context) {
         return Math.max(context.startTime(), since);
