@@ -37,14 +37,7 @@ func measureIdle(ctx context.Context, s *server) ([]row, error) {
 		if n != few-1 && n != few+more-1 {
 			continue
 		}
-		if err := pause(ctx, rests); err != nil {
-			return nil, err
-		}
-		roots, err := s.shims(ids)
-		if err != nil {
-			return nil, err
-		}
-		size, err := treePSS(roots...)
+		_, size, err := s.atRest(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
@@ -97,16 +90,22 @@ func plainMemory(ctx context.Context, o options) (float64, error) {
 	return sizes[1] - sizes[0], nil
 }
 
+// atRest lets sessions come to rest, and returns their shims and what all of
+// their processes take together, MB.
+func (s *server) atRest(ctx context.Context, ids []string) (shims []int, size float64, err error) {
+	if err := pause(ctx, rests); err != nil {
+		return nil, 0, err
+	}
+	if shims, err = s.shims(ids); err != nil {
+		return nil, 0, err
+	}
+	size, err = treePSS(shims...)
+	return shims, size, err
+}
+
 // fullMachine has every session answer and reads what they all take.
 func fullMachine(ctx context.Context, s *server, c *athena.Client, ids []string) ([]row, error) {
-	if err := pause(ctx, rests); err != nil {
-		return nil, err
-	}
-	roots, err := s.shims(ids)
-	if err != nil {
-		return nil, err
-	}
-	size, err := treePSS(roots...)
+	roots, size, err := s.atRest(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

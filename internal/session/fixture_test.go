@@ -134,18 +134,10 @@ func (w *world) serve(t *testing.T, change ...func(*session.Config)) *server {
 	return &server{world: w, Manager: m, stop: stop}
 }
 
-// start starts a session.
+// start starts a session of the account's root.
 func (s *server) start(t *testing.T, change ...func(*session.Request)) session.Session {
 	t.Helper()
-	in := session.Request{Workgroup: "spark"}
-	for _, f := range change {
-		f(&in)
-	}
-	made, err := s.Start(t.Context(), root, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made
+	return s.as(t, root, change...)
 }
 
 // want checks the state that Athena would show.

@@ -10,9 +10,9 @@ import (
 	"glaux/internal/workgroup"
 )
 
-// place makes the creation of a session: with the key of a driver that waits
+// reserve makes the creation of a session: with the key of a driver that waits
 // for one like it, if there is any, or else with a new key.
-func (m *Manager) place(make func(key string) Creation) (c Creation, reserved bool) {
+func (m *Manager) reserve(make func(key string) Creation) (c Creation, reserved bool) {
 	c = make(ident.NewID())
 	pool, ok := m.cfg.Launcher.(engine.Pool)
 	if !ok {

@@ -27,7 +27,7 @@ func (m *Manager) create(ctx context.Context, made func(key string) Creation) (S
 	if err := m.loadLedger(ctx); err != nil {
 		return Session{}, false, err
 	}
-	n, reserved := m.place(made)
+	n, reserved := m.reserve(made)
 	by := m.admit(&n, reserved)
 	if reserved && n.Session.State == Queued { // no driver waits with it, so it takes nobody's key
 		m.ledger.undo(n.Session.Key)

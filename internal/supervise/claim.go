@@ -21,7 +21,7 @@ type claiming struct {
 	answer shim.Reply
 }
 
-// waits says whether the driver was started to wait and nobody has claimed it.
+// waitsLocked says whether the driver was started to wait and nobody has claimed it.
 func (s *Supervisor) waitsLocked() bool { return s.spec.Wait != "" && s.claim == nil }
 
 // answerClaim makes the driver that of the session that claims it. A claim that
@@ -114,19 +114,17 @@ func (s *Supervisor) handOver(c *claiming) shim.Reply {
 			return shim.Reply{Code: shim.Failed, Text: fmt.Sprintf("%s did not answer the claim within %v", who, claimWithin)}
 		}
 	}
-	if s.spec.Wait == shim.WaitContext {
-		s.python.send(frame{"op": "claim", "argv": c.by.Args, "display": c.by.Display, "name": c.by.Settings["spark.app.name"]})
-	}
+	s.python.send(frame{"op": "claim", "argv": c.by.Args, "display": c.by.Display, "name": c.by.Settings["spark.app.name"]})
 	s.jvm.command(frame{"op": "claim", "settings": c.by.Settings})
 	if r := await("the JVM", c.jvm); r.Code != "" {
+		return r
+	}
+	if r := await("the interpreter", c.python); r.Code != "" {
 		return r
 	}
 	if s.spec.Wait == shim.WaitProperties {
 		s.attach() // its context is on its way
 		return shim.Reply{}
-	}
-	if r := await("the interpreter", c.python); r.Code != "" {
-		return r
 	}
 	s.change(func() { s.status.Phase = shim.PhasePrepared })
 	return shim.Reply{}

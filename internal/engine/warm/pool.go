@@ -181,26 +181,26 @@ func (p *Pool) Reserve(spec engine.Spec) (engine.Key, bool) {
 			}
 		}
 		if best != nil {
-			best.become(reserved)
+			best.becomeLocked(reserved)
 			return best.key, true
 		}
 	}
 	return "", false
 }
 
-// become is called with the pool locked.
-func (s *spare) become(p phase) {
+// becomeLocked moves it, unless it is to end.
+func (s *spare) becomeLocked(p phase) {
 	if s.phase != ending {
 		s.phase, s.since = p, time.Now()
 	}
 }
 
-// finish lets Run end it; called with the pool locked.
-func (s *spare) finish() {
+// giveUpLocked lets Run end it.
+func (s *spare) giveUpLocked() {
 	if s.phase == ending {
 		return
 	}
-	s.become(ending)
+	s.becomeLocked(ending)
 	close(s.end)
 	s.stop()
 }
@@ -210,7 +210,7 @@ func (p *Pool) Release(key engine.Key) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s := p.spares[key]; s != nil && s.phase == reserved {
-		s.become(ready)
+		s.becomeLocked(ready)
 	}
 }
 
@@ -255,7 +255,7 @@ func (p *Pool) ask(spec engine.Spec) (*spare, engine.Origin) {
 	}
 	s := p.spares[spec.Key]
 	if s != nil {
-		s.become(claimed)
+		s.becomeLocked(claimed)
 	}
 	if _, again := p.origins[spec.Key]; again {
 		return s, engine.Origin{Tier: engine.Cold} // the launcher has it
@@ -273,20 +273,20 @@ func (p *Pool) ask(spec engine.Spec) (*spare, engine.Origin) {
 		if origin.Missed = why(full, have); expected {
 			origin.Missed = "every driver that waited for this session's configuration is taken"
 		}
-		p.count(full, now)
+		p.countLocked(full, now)
 	} else {
 		origin.Missed = "no driver waits for what a session fetches at its start, or keeps secret"
 	}
 	// One without a context is for what no template of a whole one was made for.
 	if part, could := templateOf(spec, engine.WaitProperties, version); could && !expected {
-		p.count(part, now)
+		p.countLocked(part, now)
 	}
 	poke(p.wake)
 	return s, origin
 }
 
-// count notes that a driver of the template was asked for; called with the pool locked.
-func (p *Pool) count(t *template, now time.Time) {
+// countLocked notes that a driver of the template was asked for.
+func (p *Pool) countLocked(t *template, now time.Time) {
 	d := p.known[t.id]
 	if d == nil {
 		d = &demand{template: t}
@@ -372,7 +372,7 @@ func (p *Pool) forget(s *spare) {
 // discard lets Run end a driver.
 func (p *Pool) discard(s *spare) {
 	p.mu.Lock()
-	s.finish()
+	s.giveUpLocked()
 	p.mu.Unlock()
 }
 
@@ -409,7 +409,7 @@ func (p *Pool) Reclaim() bool {
 	if least == nil {
 		return false
 	}
-	least.finish()
+	least.giveUpLocked()
 	p.quiet = later(p.quiet, time.Now().Add(shed))
 	poke(p.wake)
 	return true

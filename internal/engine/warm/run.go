@@ -18,7 +18,7 @@ import (
 func (p *Pool) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
 	defer serving.Wait()
-	p.recover(ctx, &serving)
+	p.reap(ctx, &serving)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var declared time.Time
@@ -43,8 +43,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 }
 
-// recover ends the drivers that wait for a server that is gone.
-func (p *Pool) recover(ctx context.Context, serving *sync.WaitGroup) {
+// reap ends the drivers that wait for a server that is gone.
+func (p *Pool) reap(ctx context.Context, serving *sync.WaitGroup) {
 	defer close(p.recovered)
 	left, err := p.inner.List(ctx)
 	if err != nil { // they end themselves
@@ -57,7 +57,7 @@ func (p *Pool) recover(ctx context.Context, serving *sync.WaitGroup) {
 		}
 		s := &spare{key: h.Key, of: &template{}, begun: time.Now(), stop: func() {}, end: make(chan struct{}), gone: make(chan struct{})}
 		p.mu.Lock()
-		s.finish()
+		s.giveUpLocked()
 		p.spares[h.Key] = s
 		p.mu.Unlock()
 		serving.Go(func() { p.serveEnd(ctx, s) })
@@ -94,7 +94,7 @@ func (p *Pool) drain() {
 	p.closed = true
 	for _, s := range p.spares {
 		if s.phase != claimed {
-			s.finish()
+			s.giveUpLocked()
 		}
 	}
 }
@@ -118,8 +118,8 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 			next = at
 		}
 	}
-	p.expire(now, version, soon)
-	wants := p.wants(now, soon)
+	p.expireLocked(now, version, soon)
+	wants := p.wantsLocked(now, soon)
 	have, starting, busy := map[ID]int{}, 0, false
 	for _, s := range p.spares {
 		switch s.phase {
@@ -134,18 +134,18 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 		case reserved, claimed, ending:
 		}
 	}
-	for _, s := range p.oldest() {
+	for _, s := range p.oldestLocked() {
 		if s.phase == ready && have[s.of.id] > wants[s.of.id] {
 			have[s.of.id]--
 			p.tally.Expired++
-			s.finish()
+			s.giveUpLocked()
 		}
 	}
 	if busy || len(p.spares) >= p.room() || version == "" {
 		return nil, next.Sub(now)
 	}
 	var lacks *demand
-	for _, d := range p.ranked() {
+	for _, d := range p.rankedLocked() {
 		if now.Before(d.resume) {
 			soon(d.resume)
 			continue
@@ -172,8 +172,8 @@ func (p *Pool) step(ctx context.Context, pressed bool) (*begun, time.Duration) {
 	return &begun{s, watch}, next.Sub(now)
 }
 
-// expire ends what has waited too long, and forgets what nobody asks for.
-func (p *Pool) expire(now time.Time, version string, soon func(time.Time)) {
+// expireLocked ends what has waited too long, and forgets what nobody asks for.
+func (p *Pool) expireLocked(now time.Time, version string, soon func(time.Time)) {
 	for _, s := range p.spares {
 		at, old := s.begun.Add(p.cfg.Age), s.of.runtime != version
 		switch s.phase {
@@ -190,10 +190,10 @@ func (p *Pool) expire(now time.Time, version string, soon func(time.Time)) {
 			continue
 		}
 		if s.phase == launching {
-			p.failed(s, now)
+			p.failedLocked(s, now)
 		}
 		p.tally.Expired++
-		s.finish()
+		s.giveUpLocked()
 	}
 	for key, o := range p.origins {
 		if now.Sub(o.at) > originFor {
@@ -208,9 +208,8 @@ func (p *Pool) expire(now time.Time, version string, soon func(time.Time)) {
 	}
 }
 
-// failed notes that a driver of the template cannot be started for now; called
-// with the pool locked.
-func (p *Pool) failed(s *spare, now time.Time) {
+// failedLocked notes that a driver of the template cannot be started for now.
+func (p *Pool) failedLocked(s *spare, now time.Time) {
 	if d := p.known[s.of.id]; d != nil {
 		d.resume = now.Add(min(retryAfter<<min(d.failures, 10), retryMost))
 		d.failures++
@@ -225,10 +224,10 @@ func (p *Pool) room() int {
 	return min(p.cfg.Max, p.cfg.Memory/p.cfg.Each)
 }
 
-// wants says how many drivers are to wait of each template: the minimum of
+// wantsLocked says how many drivers are to wait of each template: the minimum of
 // those that are declared, then as many as were asked for at once lately. Where
 // there is no room for all, each gets one before any gets two.
-func (p *Pool) wants(now time.Time, soon func(time.Time)) map[ID]int {
+func (p *Pool) wantsLocked(now time.Time, soon func(time.Time)) map[ID]int {
 	ideal, wants, left := map[ID]int{}, map[ID]int{}, p.room()
 	for id, d := range p.known {
 		n := atOnce(d.asked, now.Add(-p.cfg.Window))
@@ -239,7 +238,7 @@ func (p *Pool) wants(now time.Time, soon func(time.Time)) map[ID]int {
 		}
 		ideal[id] = n
 	}
-	ranked := p.ranked()
+	ranked := p.rankedLocked()
 	deal := func(most func(*demand) int) {
 		for given := true; given && left > 0; {
 			given = false
@@ -277,8 +276,8 @@ func atOnce(times []time.Time, from time.Time) int {
 	return most
 }
 
-// ranked are the templates, those most asked for first.
-func (p *Pool) ranked() []*demand {
+// rankedLocked are the templates, those most asked for first.
+func (p *Pool) rankedLocked() []*demand {
 	return slices.SortedFunc(maps.Values(p.known), func(a, b *demand) int {
 		if a.declared != b.declared && len(a.asked) == len(b.asked) {
 			if a.declared {
@@ -290,7 +289,7 @@ func (p *Pool) ranked() []*demand {
 	})
 }
 
-func (p *Pool) oldest() []*spare {
+func (p *Pool) oldestLocked() []*spare {
 	return slices.SortedFunc(maps.Values(p.spares), func(a, b *spare) int {
 		return cmp.Or(a.begun.Compare(b.begun), cmp.Compare(a.key, b.key))
 	})
@@ -303,12 +302,15 @@ func (p *Pool) serve(ctx, watch context.Context, s *spare) {
 	spec.Epoch, spec.AgentToken, spec.Orphaned = p.cfg.Epoch, p.cfg.AgentToken(s.key), p.cfg.Orphaned
 	d, err := p.inner.Launch(watch, spec)
 	if err != nil {
-		p.mu.Lock()
-		if watch.Err() == nil {
-			p.failed(s, time.Now())
+		failed := watch.Err() == nil // and not merely given up
+		if failed {
 			p.cfg.Log.WarnContext(ctx, "cannot launch a driver to wait", "err", err)
 		}
-		s.finish()
+		p.mu.Lock()
+		if failed {
+			p.failedLocked(s, time.Now())
+		}
+		s.giveUpLocked()
 		p.mu.Unlock()
 		p.serveEnd(ctx, s)
 		return
@@ -339,15 +341,14 @@ func (p *Pool) saw(s *spare, st engine.Status) {
 	switch {
 	case st.Phase != engine.Waiting:
 	case s.phase == launching:
-		s.become(ready)
+		s.becomeLocked(ready)
 		if d := p.known[s.of.id]; d != nil {
 			d.failures = 0
 		}
-		p.cfg.Log.Debug("a driver waits", "driver", string(s.key), "took", time.Since(s.begun))
 		poke(p.wake)
 	case !st.Responsive && s.phase == ready:
 		p.tally.Dead++
-		s.finish()
+		s.giveUpLocked()
 	}
 }
 
@@ -357,13 +358,13 @@ func (p *Pool) died(s *spare) {
 	defer p.mu.Unlock()
 	switch s.phase {
 	case launching:
-		p.failed(s, time.Now())
+		p.failedLocked(s, time.Now())
 	case ready, reserved:
 	case claimed, ending:
 		return
 	}
 	p.tally.Dead++
-	s.finish()
+	s.giveUpLocked()
 }
 
 // serveEnd ends a driver, which has nothing to lose, and removes what it left.
@@ -371,7 +372,7 @@ func (p *Pool) died(s *spare) {
 // ctx its patience ends; the next server goes on then.
 func (p *Pool) serveEnd(ctx context.Context, s *spare) {
 	for n := 0; ; n++ {
-		err := p.finish(ctx, s)
+		err := p.end(ctx, s)
 		if err == nil && p.cfg.Discard != nil {
 			p.cfg.Discard(s.key)
 		}
@@ -392,8 +393,8 @@ func (p *Pool) serveEnd(ctx context.Context, s *spare) {
 	poke(p.wake)
 }
 
-// finish tries once.
-func (p *Pool) finish(ctx context.Context, s *spare) error {
+// end tries once to end a driver and to remove what it left.
+func (p *Pool) end(ctx context.Context, s *spare) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
 	defer cancel()
 	d := s.d

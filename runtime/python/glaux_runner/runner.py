@@ -125,8 +125,9 @@ class Runner:
     def _claim(self, frame: dict) -> None:
         """Becomes the runner of a session, after it has waited for one."""
         sys.argv = [""] + [str(a) for a in frame.get("argv") or []]
-        self._attached.claim(frame.get("name") or "")
-        self._show(frame)
+        if self._attached is not None:  # else it is attached next
+            self._attached.claim(frame.get("name") or "")
+            self._show(frame)
         self._channel.send({"ev": "claimed"})
 
     def _run_scala(self, cell: str, code: str) -> None:

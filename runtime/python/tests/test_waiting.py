@@ -22,7 +22,7 @@ def test_a_claim_brings_what_a_session_is_started_with(waiting):
     assert text(waiting, "import sys; print(sys.argv, sc.appName, spark.conf.get('spark.app.name'))") == "['', '--a', 'b'] mine mine"
     # In this session, in those it makes, in what the context says, and in a context that code starts later.
     assert text(waiting, "k = 'spark.sql.shuffle.partitions'; print(spark.conf.get(k), spark.newSession().conf.get(k), sc.getConf().get(k), sc._jvm.java.lang.System.getProperty(k))") == "3 3 3 3"
-    assert text(waiting, "print(sc._jsc.hadoopConfiguration().get('fs.s3a.threads.max'), spark.newSession()._jsparkSession.sessionState().newHadoopConf().get('fs.s3a.threads.max'))") == "7 7"
+    assert text(waiting, "print(sc._jsc.hadoopConfiguration().get('fs.s3a.threads.max'), spark.newSession()._jsparkSession.sessionState().newHadoopConf().get('fs.s3a.threads.max'), sc._jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf().get('fs.s3a.threads.max'))") == "7 7 7"
     assert text(waiting, "spark.range(2).write.saveAsTable('t'); import os; print(sorted(os.listdir('moved')), spark.newSession().conf.get('spark.sql.warehouse.dir').split('/')[-1])") == "['t'] moved"
     assert text(waiting, "print(spark.catalog.currentDatabase(), [t.name for t in spark.catalog.listTables()], repr(sc.getLocalProperty('spark.job.description')))") == "default ['t'] ''"
     assert not [e for e in waiting.driver.seen if e["ev"] == "operations"]  # its own are nobody's work

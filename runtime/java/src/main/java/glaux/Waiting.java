@@ -7,6 +7,7 @@ import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
+import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.scheduler.SparkListenerApplicationStart;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.internal.SQLConf$;
@@ -111,8 +112,10 @@ final class Waiting {
             }
             session.conf().set(name, value); // refuses a bad value
         } else if (name.startsWith(HADOOP)) {
-            context.hadoopConfiguration().set(name.substring(HADOOP.length()), value);
-            session.sharedState().hadoopConf().set(name.substring(HADOOP.length()), value);
+            String own = name.substring(HADOOP.length());
+            context.hadoopConfiguration().set(own, value);
+            session.sharedState().hadoopConf().set(own, value);
+            SparkHadoopUtil.get().conf().set(own, value);
         } else if (!name.equals("spark.app.name")) {
             throw new IllegalArgumentException(name + " cannot be set in a context that runs");
         }
