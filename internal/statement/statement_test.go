@@ -434,6 +434,7 @@ func TestGetIsPatient(t *testing.T) {
 		wait(1, statement.Waiting, 20*time.Millisecond)
 		wait(0, statement.Available, 25*time.Millisecond)
 		wait(0, statement.Available, 25*time.Millisecond)
+		synctest.Wait() // the next one has begun, which is a change too
 		wait(1, statement.Running, 35*time.Millisecond)
 		polls := 0
 		for s.stateOf(t, made.ID, 1) != statement.Available {
