@@ -208,8 +208,8 @@ class Spark:
         return self.athena.get_calculation_execution_status(CalculationExecutionId=calc)["Status"]["State"]
 
     def begin(self, code):
-        """Start code and return once its first line has run, as its output says while it runs."""
-        calc = self.start("print('begun', flush=True)\n" + code)
+        """Start code and return once it has run as far as it prints "begun": as its first line, where it has none."""
+        calc = self.start(code if "'begun'" in code else "print('begun', flush=True)\n" + code)
         url = f"{self.server.url}/_glaux/calculations/{calc}/stdout"
         request = AWSRequest("GET", url)
         SigV4Auth(Credentials(self.server.env["AWS_ACCESS_KEY_ID"], self.server.env["AWS_SECRET_ACCESS_KEY"]),

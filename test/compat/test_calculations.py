@@ -117,8 +117,9 @@ def test_code_that_holds_the_interpreter_leaves_the_session_busy(spark):
 def test_stop_of_what_ignores_signals(server):
     s = Spark(server)
     s.wait("IDLE")
-    calc = s.begin("import signal, time\nsignal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
-                   "import ctypes\nctypes.PyDLL(None).sleep(600)")
+    calc = s.begin("import ctypes\nsleep = ctypes.PyDLL(None).sleep\nwhile True:\n"  # sleeps with the interpreter's lock held
+                   "    try:\n        print('begun', flush=True)\n        sleep(600)\n"
+                   "    except KeyboardInterrupt:\n        pass")
     s.athena.stop_calculation_execution(CalculationExecutionId=calc)
     assert s.finish(calc, 12)["Status"]["State"] == "CANCELED"
     wait_for("session is FAILED", 20, lambda: s.status()["State"] == "FAILED")

@@ -86,6 +86,7 @@ def test_interrupt_of_a_job(session):
     assert done["interrupted"] is True and not done["ok"]
     assert time.monotonic() - asked < 5, time.monotonic() - began
     assert value(session, "spark.range(7).count()") == "7"
+    session.must("sc._jsc.sc().listenerBus().waitUntilEmpty()")  # the count is known before Spark has noted that its job ended
     assert value(session, "len(sc.statusTracker().getActiveJobsIds())") == "0"
 
 
