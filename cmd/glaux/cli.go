@@ -224,7 +224,10 @@ func (cmd *doctorCmd) Run(w world) error {
 	if err != nil {
 		return err
 	}
-	checks := doctor.Run(w.ctx, doctor.Options{Runtime: c.RuntimeDir, DataDir: c.DataDir, Listen: []string{c.Listen, c.MetricsListen}, Connect: c.Connect.Listen})
+	checks := doctor.Run(w.ctx, doctor.Options{
+		Runtime: c.RuntimeDir, DataDir: c.DataDir, Listen: []string{c.Listen, c.MetricsListen}, Connect: c.Connect.Listen,
+		Reserve: c.Memory.Reserve, Headroom: c.Headroom,
+	})
 	if !doctor.Print(w.out, checks) {
 		return errors.New("sessions cannot run here yet")
 	}

@@ -147,14 +147,37 @@ func (m *Manager) live(c Calculation) Calculation {
 	return c
 }
 
-// Get returns one calculation for GetCalculationExecution.
+// Get returns one calculation for GetCalculationExecution. One that is not
+// over it returns a little later, or as soon as it is over.
 func (m *Manager) Get(ctx context.Context, who access.Caller, id string) (Calculation, error) {
-	return m.find(ctx, who, "athena:GetCalculationExecution", id)
+	return m.patient(ctx, who, "athena:GetCalculationExecution", id)
 }
 
-// GetStatus returns one calculation for GetCalculationExecutionStatus.
+// GetStatus returns one calculation for GetCalculationExecutionStatus, like Get.
 func (m *Manager) GetStatus(ctx context.Context, who access.Caller, id string) (Calculation, error) {
-	return m.find(ctx, who, "athena:GetCalculationExecutionStatus", id)
+	return m.patient(ctx, who, "athena:GetCalculationExecutionStatus", id)
+}
+
+// patient is find for those who wait for the calculation's end by asking again
+// and again.
+func (m *Manager) patient(ctx context.Context, who access.Caller, action, id string) (Calculation, error) {
+	c, err := m.find(ctx, who, action, id)
+	if err != nil || c.State.Terminal() || m.cfg.Patience == 0 {
+		return c, err
+	}
+	j := m.job(id)
+	if j == nil { // it has ended since
+		return m.find(ctx, who, action, id)
+	}
+	enough := time.NewTimer(m.cfg.Patience)
+	defer enough.Stop()
+	select {
+	case <-j.settled:
+		return m.find(ctx, who, action, id)
+	case <-enough.C:
+	case <-ctx.Done():
+	}
+	return m.live(c), nil
 }
 
 // Code returns the code of one calculation.

@@ -106,6 +106,23 @@ func TestCodeThatRaises(t *testing.T) {
 	})
 }
 
+func TestGetIsPatient(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := w.serve(t, func(c *calc.Config) { c.Patience = 10 * time.Millisecond })
+		c := s.start(t, s.idle(t).ID, "sleep 25ms")
+		began := time.Now()
+		for _, want := range []struct {
+			state calc.State
+			at    time.Duration
+		}{{calc.Running, 10 * time.Millisecond}, {calc.Running, 20 * time.Millisecond}, {calc.Completed, 25 * time.Millisecond}, {calc.Completed, 25 * time.Millisecond}} {
+			got, err := s.calcs.GetStatus(t.Context(), root, c.ID)
+			if err != nil || got.State != want.state || time.Since(began) != want.at {
+				t.Errorf("%s after %s (%v), want %s after %s", got.State, time.Since(began), err, want.state, want.at)
+			}
+		}
+	})
+}
+
 func TestOneCalculationAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		s := w.serve(t)

@@ -210,7 +210,7 @@ type server struct {
 }
 
 // serve starts a server; stop ends it as a shutdown would.
-func (w *world) serve(t *testing.T) *server {
+func (w *world) serve(t *testing.T, change ...func(*calc.Config)) *server {
 	t.Helper()
 	epoch, err := w.store.NextEpoch(t.Context())
 	if err != nil {
@@ -224,7 +224,11 @@ func (w *world) serve(t *testing.T) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	calcs, err := calc.New(calc.Config{Home: home, Store: w.store, Sessions: sessions, Access: yes{}, Objects: w.objects, Log: w.log})
+	cfg := calc.Config{Home: home, Store: w.store, Sessions: sessions, Access: yes{}, Objects: w.objects, Log: w.log}
+	for _, c := range change {
+		c(&cfg)
+	}
+	calcs, err := calc.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

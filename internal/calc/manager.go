@@ -46,6 +46,10 @@ type Config struct {
 	// TakeTimeout is how long the driver may refuse to take a calculation
 	// before that fails. Default 30 s.
 	TakeTimeout time.Duration
+	// Patience is for how long Get and GetStatus hold back that a calculation is
+	// not over yet, because clients that ask without a pause take the processor
+	// from it. Default: not at all.
+	Patience time.Duration
 }
 
 // Sessions is what calculations ask of sessions; session.Manager has it.

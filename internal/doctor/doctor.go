@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"glaux/internal/install"
+	"glaux/internal/machine"
 )
 
 // Result is the outcome of one check.
@@ -42,6 +43,9 @@ type Options struct {
 	Maven   string   // as in install.Options
 	Listen  []string // addresses the server wants to listen on; one in use is a warning
 	Connect string   // address of Spark Connect; empty: 127.0.0.1:443 if it may be; "off": none
+
+	Reserve  int                     // what an idle session is counted for, MiB
+	Headroom func(memoryMiB int) int // what a start leaves of so much memory, MiB
 }
 
 // Run makes every check, in the order they are printed. It starts short-lived
@@ -57,7 +61,8 @@ func Run(ctx context.Context, o Options) []Check {
 		checks = append(checks, port(ctx, address))
 	}
 	checks = append(checks, connect(ctx, o.Connect)...)
-	checks = append(checks, memory(), attributes(o.DataDir))
+	have := machine.Reader{}.Read()
+	checks = append(checks, memory(have, o.Reserve, o.Headroom(have.Total)), attributes(o.DataDir))
 	return append(checks, isolation()...)
 }
 

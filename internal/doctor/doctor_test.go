@@ -29,7 +29,7 @@ func TestWhatIsMissingHasAWayOut(t *testing.T) {
 	}
 	defer listener.Close()
 	checks := Run(t.Context(), Options{Runtime: dir, DataDir: filepath.Join(dir, "data"), Java: nothing, Python: nothing, Maven: nothing,
-		Listen: []string{listener.Addr().String(), "127.0.0.1:0"}})
+		Listen: []string{listener.Addr().String(), "127.0.0.1:0"}, Reserve: 320, Headroom: func(int) int { return 2048 }})
 	for _, name := range []string{"Java 17", "Python 3.11", "Spark runtime"} {
 		if c := find(t, checks, name); c.Result != Missing || c.Fix == "" || c.Detail == "" {
 			t.Errorf("%s: %+v", name, c)

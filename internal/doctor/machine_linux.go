@@ -13,31 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// perSession is what one session takes with the default heap of 1 GiB, bytes: heap, JVM and Python.
-const perSession = 1792 << 20
-
-func memory() Check {
-	c := Check{Name: "memory"}
-	data, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		c.Result, c.Detail = Warning, "cannot be read: "+err.Error()
-		return c
-	}
-	var available int64
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
-			kib, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			available = kib << 10
-		}
-	}
-	c.Result = OK
-	c.Detail = fmt.Sprintf("%.1f GiB available: room for about %d sessions of 1 GiB heap", float64(available)/(1<<30), available/perSession)
-	if available < perSession {
-		c.Result, c.Fix = Missing, "free some memory: a session needs about 1.8 GiB"
-	}
-	return c
-}
-
 // attributes checks that the data directory's file system keeps user attributes, where the object store puts ETags.
 func attributes(dir string) Check {
 	c := Check{Name: "extended attributes"}

@@ -4,10 +4,6 @@ package doctor
 
 import "os"
 
-func memory() Check {
-	return Check{Name: "memory", Result: OK, Detail: "not examined on this system; a session with 1 GiB heap needs about 1.8 GiB"}
-}
-
 func attributes(dir string) Check {
 	return Check{Name: "extended attributes", Result: OK, Detail: "supported by this system's own file systems"}
 }

@@ -34,7 +34,7 @@ func (j javaInfo) flags() []string {
 		"-Djdk.reflect.useDirectMethodHandle=false",
 		// Small drivers: one collector thread. While there is work the heap has room, or results are mostly
 		// collections; a driver at rest gives it back (glaux.Memory).
-		"-XX:+UseSerialGC", "-XX:InitialHeapSize=48m", "-XX:MinHeapSize=16m", "-XX:MinHeapFreeRatio=60", "-XX:MaxHeapFreeRatio=80", "-XX:-ShrinkHeapInSteps",
+		"-XX:+UseSerialGC", "-XX:InitialHeapSize=48m", "-XX:MinHeapSize=16m", "-XX:NewRatio=4", "-XX:MinHeapFreeRatio=75", "-XX:MaxHeapFreeRatio=85", "-XX:-ShrinkHeapInSteps",
 		// Map the archive at its own address: sessions share its pages.
 		"-XX:+UnlockDiagnosticVMOptions", "-XX:ArchiveRelocationMode=0",
 		// The optimising compiler waits ten times longer: a session's first minute is mostly code that runs a few

@@ -39,8 +39,9 @@ type Budget struct {
 	Policy string `help:"What a session beyond a budget meets: queue or refuse." default:"queue" yaml:"policy"`
 	// MaxWait is how long a session waits at most: 1 s to 24 h. Zero: 10 minutes.
 	MaxWait time.Duration `help:"How long a session waits in the queue at most." default:"10m" yaml:"max-wait"`
-	// MaxQueued is how many sessions wait at most, up to 100,000. Zero: 1000.
-	MaxQueued int `help:"Sessions that wait in the queue at most." default:"1000" yaml:"max-queued"`
+	// MaxQueued is how many sessions wait at most, half of them one caller's, up
+	// to 100,000. Zero: 1000.
+	MaxQueued int `help:"Sessions that wait in the queue at most, half of them one caller's." default:"1000" yaml:"max-queued"`
 
 	// Workgroups has what differs for some workgroups.
 	Workgroups []WorkgroupBudget `kong:"-" yaml:"workgroups"`
@@ -139,8 +140,8 @@ func (m *Memory) check(within func(string, int64, int64, int64)) {
 	within("memory-headroom", int64(m.Headroom), 0, 1<<24)
 }
 
-// headroom is what a start leaves of a machine with so much memory.
-func (c *Config) headroom(memoryMiB int) int {
+// Headroom is what a start leaves of a machine with so much memory, MiB.
+func (c *Config) Headroom(memoryMiB int) int {
 	if c.Memory.Headroom > 0 {
 		return c.Memory.Headroom
 	}

@@ -72,12 +72,12 @@ func TestBudgetsTellEveryFault(t *testing.T) {
 func TestHeadroom(t *testing.T) {
 	c := Config{DPU: DPU{Memory: 2048}}
 	for memory, want := range map[int]int{4096: 512, 16384: 2048, 65536: 2048} {
-		if got := c.headroom(memory); got != want {
+		if got := c.Headroom(memory); got != want {
 			t.Errorf("of %d MiB %d stay free, want %d", memory, got, want)
 		}
 	}
 	c.Memory.Headroom = 100
-	if got := c.headroom(4096); got != 100 {
+	if got := c.Headroom(4096); got != 100 {
 		t.Errorf("%d stay free of what is configured", got)
 	}
 }

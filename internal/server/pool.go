@@ -26,7 +26,7 @@ func (p *parts) wirePool(launcher *launcher, epoch uint64, memory machine.Reader
 		Max: c.Max, Min: c.Min, Each: poolDriver, Memory: cmp.Or(c.Memory, memory.Read().Total/8), Age: c.Age,
 		Epoch: epoch, AgentToken: p.agentToken, NewKey: func() engine.Key { return engine.Key(ident.NewID()) },
 		Runtime: launcher.version, Declared: p.templates, Log: p.s.log, Discard: p.discard,
-		Pressed: p.pressed(&pressure{memory: memory, spared: p.s.cfg.headroom(memory.Read().Total)}),
+		Pressed: p.pressed(&pressure{memory: memory, spared: p.s.cfg.Headroom(memory.Read().Total)}),
 	})
 	return p.pool
 }

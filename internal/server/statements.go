@@ -27,12 +27,16 @@ func (s *Statements) check(within func(name string, value, low, high int64)) {
 	within("statement-max-queue", int64(s.MaxQueue), 1, 100000)
 }
 
+// patience is for how long it is held back that a calculation or a statement is
+// not over yet.
+const patience = 10 * time.Millisecond
+
 // wireStatements makes the manager of statements, whose large results go where
 // those of calculations go.
 func (p *parts) wireStatements(keep results) (err error) {
 	p.statements, err = statement.New(statement.Config{
 		Home: p.home, Store: p.db, Sessions: p.sessions, Objects: keep, Log: p.s.log,
-		Patience:  10 * time.Millisecond,
+		Patience:  patience,
 		MaxResult: p.s.cfg.Statements.MaxResult, MaxQueue: p.s.cfg.Statements.MaxQueue,
 	})
 	return err

@@ -138,7 +138,7 @@ func (p *parts) wireSessions(ctx context.Context) error {
 			return err
 		},
 		MaxSessions: s.cfg.MaxSessions, Budgets: s.cfg.Budget.limits(), Memory: memory.Read, Reclaim: p.reclaim,
-		ReserveMiB: s.cfg.Memory.Reserve, HeadroomMiB: s.cfg.headroom(total), QueueMeter: newQueueMeter(s.meter.registry), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
+		ReserveMiB: s.cfg.Memory.Reserve, HeadroomMiB: s.cfg.Headroom(total), QueueMeter: newQueueMeter(s.meter.registry), Cores: s.cfg.DPU.Cores, HeapMiB: s.cfg.DPU.Heap,
 		MaxOutput: s.cfg.MaxOutput, Orphaned: s.cfg.Orphaned, IdleTimeout: s.cfg.IdleTimeout, Retention: s.cfg.Retention,
 		GlueTimeout: s.cfg.Glue.Timeout, GlueIdleTimeout: s.cfg.Glue.IdleTimeout,
 		ResultLocation: "s3://" + s.cfg.Bucket, MaxLog: s.cfg.Logs.MaxDriver, FlushTimeout: s.cfg.Logs.Flush, EventLogs: s.place.history(),
@@ -154,7 +154,10 @@ func (p *parts) wireSessions(ctx context.Context) error {
 		return fmt.Errorf("cannot make %s: %w", spill, err)
 	}
 	keep := results{client: p.storage.client, authority: p.authority, spill: spill}
-	p.calcs, err = calc.New(calc.Config{Home: p.home, Store: p.db, Sessions: p.sessions, Access: p.authority, Log: s.log, Objects: keep})
+	p.calcs, err = calc.New(calc.Config{
+		Home: p.home, Store: p.db, Sessions: p.sessions, Access: p.authority, Log: s.log, Objects: keep,
+		Patience: patience,
+	})
 	if err != nil {
 		return err
 	}

@@ -32,8 +32,8 @@ type Budgets struct {
 	Refuse bool
 	// MaxWait is how long a session waits at most. Default 10 minutes.
 	MaxWait time.Duration
-	// MaxQueued is how many sessions wait at most; further ones are refused.
-	// Default 1000.
+	// MaxQueued is how many sessions wait at most, half of them one caller's;
+	// further ones are refused. Default 1000.
 	MaxQueued int
 
 	// Workgroups has what differs for some of them, by name.
@@ -51,6 +51,9 @@ func (b *Budgets) fill() {
 	orTime(&b.MaxWait, 10*time.Minute)
 	orInt(&b.MaxQueued, 1000)
 }
+
+// queueShare is how many sessions of one caller may wait.
+func (b *Budgets) queueShare() int { return max(1, b.MaxQueued/2) }
 
 // workgroupDPUs is what the sessions of a workgroup may have; zero: no bound.
 // Glue sessions have no workgroup.

@@ -95,8 +95,22 @@ func (l *ledger) ask(n need, mem *machine.Memory, now time.Time) verdict {
 		l.dropLocked(n.key)
 		l.decideLocked(mem, now)
 		return verdict{refused: fault.New(fault.TooMany, "%s: %d sessions wait already, and %s.", tooMany, l.budgets.MaxQueued, w.why.what), by: "queue"}
+	case l.queuedLocked(n.caller) > l.budgets.queueShare():
+		l.dropLocked(n.key)
+		l.decideLocked(mem, now)
+		return verdict{refused: fault.New(fault.TooMany, "%s: %d sessions of the caller wait already, and %s.", tooMany, l.budgets.queueShare(), w.why.what), by: "queue"}
 	}
 	return verdict{waits: w}
+}
+
+// queuedLocked is how many sessions of a caller wait.
+func (l *ledger) queuedLocked(caller string) (n int) {
+	for _, w := range l.waiting {
+		if w.caller == caller {
+			n++
+		}
+	}
+	return n
 }
 
 // load takes in the sessions that there were when the server started, once.

@@ -373,12 +373,20 @@ func TestFewSessionsStartAtOnce(t *testing.T) {
 
 func TestFullQueueRefuses(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		s := w.serve(t, budget(session.Budgets{AccountSessions: 1, MaxQueued: 2}))
-		for range 3 {
-			s.start(t)
+		s := w.serve(t, budget(session.Budgets{AccountSessions: 1, MaxQueued: 4}))
+		start := func(caller string) error {
+			_, err := s.Start(t.Context(), user(caller), session.Request{Workgroup: "spark"})
+			return err
 		}
-		_, err := s.Start(t.Context(), root, session.Request{Workgroup: "spark"})
-		wantFault(t, err, fault.TooMany, "Maximum allowed sessions reached: 2 sessions wait already, and the account runs 1 of 1 sessions.")
+		for _, caller := range []string{"a", "a", "a", "b", "c"} { // the first one runs
+			if err := start(caller); err != nil {
+				t.Fatalf("session of %s: %v", caller, err)
+			}
+			if caller == "b" {
+				wantFault(t, start("a"), fault.TooMany, "Maximum allowed sessions reached: 2 sessions of the caller wait already, and the account runs 1 of 1 sessions.")
+			}
+		}
+		wantFault(t, start("d"), fault.TooMany, "Maximum allowed sessions reached: 4 sessions wait already, and the account runs 1 of 1 sessions.")
 	})
 }
 

@@ -171,9 +171,9 @@ public final class Driver {
             } else if (progress.idle()) { // else their own query loads planner and code generator
                 spark.setJobGroup(Progress.WARM_UP, WarmUp.NAME, false);
                 session.range(10).count();
-            }
-            if (progress.idle()) {
-                Warehouse.open(spark);
+                if (progress.idle()) {
+                    Warehouse.open(spark);
+                }
             }
         } catch (Throwable theirs) {
             System.err.println("the first query of the session's start did not run: " + StartFailure.text(theirs));
@@ -188,6 +188,7 @@ public final class Driver {
             ConnectServer.follow(session.sparkContext());
         }
         Waiting.rehearse(session);
+        Warehouse.rehearse(session.sparkContext());
         session.sparkContext().listenerBus().waitUntilEmpty();
         Memory.giveBack();
         events.send("waiting");

@@ -31,9 +31,9 @@ final class Warehouse {
     /** Makes the session of a context, up to what all its sessions share. */
     static SparkSession session(SparkContext context) {
         SparkSession session = SparkSession.builder().sparkContext(context).getOrCreate();
-        Path path = new Path(context.conf().get(LOCATION, "spark-warehouse"));
+        Path path = path(context);
         String scheme = path.toUri().getScheme();
-        if (scheme == null || !S3.contains(scheme) || path.toUri().getAuthority() == null) {
+        if (!onS3(path)) {
             return session;
         }
         String name = "fs." + scheme + ".impl";
@@ -67,10 +67,32 @@ final class Warehouse {
     /** Opens the file system after all, so that the first cell that uses it need not. What cannot be done that cell is told. */
     static void open(SparkContext context) {
         try {
-            new Path(context.conf().get(LOCATION, "spark-warehouse")).getFileSystem(context.hadoopConfiguration());
+            path(context).getFileSystem(context.hadoopConfiguration());
         } catch (IOException | RuntimeException failed) {
             // It fails again, and in the right place, when it is used.
         }
+    }
+
+    /** Opens the file system for nobody and closes it: what is left is code that is loaded. Nothing is asked of a server. */
+    static void rehearse(SparkContext context) {
+        Path path = path(context);
+        if (!onS3(path)) {
+            return;
+        }
+        try {
+            FileSystem.newInstance(path.toUri(), context.hadoopConfiguration()).close();
+        } catch (IOException | RuntimeException failed) {
+            // The session's first cell that uses it loads the code.
+        }
+    }
+
+    private static Path path(SparkContext context) {
+        return new Path(context.conf().get(LOCATION, "spark-warehouse"));
+    }
+
+    private static boolean onS3(Path path) {
+        String scheme = path.toUri().getScheme();
+        return scheme != null && S3.contains(scheme) && path.toUri().getAuthority() != null;
     }
 
     private static void put(Configuration to, String name, String value) {
