@@ -50,6 +50,11 @@ func measureIdle(ctx context.Context, s *server) ([]row, error) {
 	}
 	rows := []row{{"memory of one more idle session (PSS, after its first count)", fmt.Sprintf("%.0f MB", each),
 		fmt.Sprintf("plain pyspark %.0f MB", plain), fmt.Sprintf("%.2f ×", each/plain), "≤ 210 MB"}}
+	back, err := s.givesBack(ctx, c, ids[0])
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, back)
 	dense := max(s.o.dense, few+more+1)
 	began := time.Now()
 	for len(ids) < dense {
@@ -64,6 +69,23 @@ func measureIdle(ctx context.Context, s *server) ([]row, error) {
 	}
 	rows = append(rows, row{fmt.Sprintf("%d more sessions in turn, each start with an answer", dense-few-more), seconds(filled / time.Duration(dense-few-more)), "", "", ""})
 	return append(rows, got...), nil
+}
+
+// givesBack measures one session's memory after heavy work and at rest.
+func (s *server) givesBack(ctx context.Context, c *athena.Client, id string) (row, error) {
+	if _, err := calculate(ctx, c, id, heavy+"\nwork_prepare()\nwork_aggregate()\nwork_join()\n", steadyPoll); err != nil {
+		return row{}, err
+	}
+	shim, err := s.shim(id)
+	if err != nil {
+		return row{}, err
+	}
+	busy, err := treePSS(shim)
+	if err != nil {
+		return row{}, err
+	}
+	_, rested, err := s.atRest(ctx, []string{id})
+	return row{fmt.Sprintf("memory of a session after heavy work, and %s later (PSS)", rests), fmt.Sprintf("%.0f MB, %.0f MB", busy, rested), "", "", ""}, err
 }
 
 // plainMemory returns what one more idle plain pyspark takes beside another,

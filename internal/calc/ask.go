@@ -111,16 +111,8 @@ func (m *Manager) find(ctx context.Context, who access.Caller, action, id string
 // calculation, until that is done: whoever is told of the end finds the
 // session idle, whichever way the store answers meanwhile.
 func (m *Manager) awaitSettled(ctx context.Context, id string) {
-	j := m.job(id)
-	if j == nil {
-		return
-	}
-	moment := time.NewTimer(time.Second)
-	defer moment.Stop()
-	select {
-	case <-j.settled:
-	case <-moment.C:
-	case <-ctx.Done():
+	if j := m.job(id); j != nil {
+		cell.Await(ctx, j.settled, time.Second)
 	}
 }
 
@@ -166,16 +158,8 @@ func (m *Manager) patient(ctx context.Context, who access.Caller, action, id str
 		return c, err
 	}
 	j := m.job(id)
-	if j == nil { // it has ended since
+	if j == nil || cell.Await(ctx, j.settled, m.cfg.Patience) { // it has ended since
 		return m.find(ctx, who, action, id)
-	}
-	enough := time.NewTimer(m.cfg.Patience)
-	defer enough.Stop()
-	select {
-	case <-j.settled:
-		return m.find(ctx, who, action, id)
-	case <-enough.C:
-	case <-ctx.Done():
 	}
 	return m.live(c), nil
 }

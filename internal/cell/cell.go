@@ -211,6 +211,20 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// Await waits until done is closed, for d at most, and reports whether it is.
+// It returns early when ctx ends.
+func Await(ctx context.Context, done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return false
+}
+
 // Poke puts a token into a channel of capacity 1 that may hold one already.
 func Poke(c chan<- struct{}) {
 	select {

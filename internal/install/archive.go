@@ -9,8 +9,36 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
+
+// lambdaDir holds the jars that lambdas makes, by the key of what they were made of.
+const lambdaDir = "lambdas"
+
+// lambdas puts a jar before Spark's in which the lambdas that sessions begin
+// with are classes: Java keeps no others in the archive. Failing at it is a
+// warning, because it is about time and memory only.
+func (in *installer) lambdas(ctx context.Context, r *Runtime) error {
+	key, err := archiveKey(*r)
+	if err != nil {
+		return fmt.Errorf("cannot examine the class path: %w", err)
+	}
+	path := filepath.Join(in.Dir, lambdaDir, key+".jar")
+	if _, err := os.Stat(path); err != nil {
+		done := in.step("lambdas of Spark's start: training, about a minute")
+		if err := in.play(ctx, *r, "lambdas", path); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			in.say("warning: sessions start slower, Spark's lambdas are made anew by each: %s", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+			return nil
+		}
+		done()
+	}
+	r.ClassPath = slices.Insert(r.ClassPath, 1, path)
+	return nil
+}
 
 // archive trains the start-up archive: a session of the new runtime does the
 // work that sessions begin with, and Java writes down the classes it loaded.
@@ -22,7 +50,7 @@ func (in *installer) archive(ctx context.Context, r *Runtime) error {
 		return nil
 	}
 	done := in.step("start-up archive: training, about a minute")
-	if err := in.train(ctx, *r, path); err != nil {
+	if err := in.play(ctx, *r, "train", path); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -74,7 +102,9 @@ func sumFile(path string) (int64, string, error) {
 	return size, fmt.Sprintf("crc32c:%08x", sum.Sum32()), err
 }
 
-func (in *installer) train(ctx context.Context, r Runtime, path string) error {
+// play has a session of the runtime do the training's work, and moves the file
+// that what makes of it to its place.
+func (in *installer) play(ctx context.Context, r Runtime, what, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -91,9 +121,9 @@ func (in *installer) train(ctx context.Context, r Runtime, path string) error {
 	if err := os.WriteFile(manifest, data, 0o600); err != nil {
 		return err
 	}
-	out := filepath.Join(temp, "archive.jsa")
+	out := filepath.Join(temp, filepath.Base(path))
 	env := "PYTHONPATH=" + joinPaths(r.PythonPath)
-	if _, err := command(ctx, temp, "env", env, r.Python, "-m", "glaux_training", "train", manifest, out); err != nil {
+	if _, err := command(ctx, temp, "env", env, r.Python, "-m", "glaux_training", what, manifest, out); err != nil {
 		return fmt.Errorf("cannot train: %w", err)
 	}
 	if err := os.Chmod(out, 0o644); err != nil {

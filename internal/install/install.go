@@ -113,6 +113,9 @@ func (in *installer) run(ctx context.Context) error {
 	if r.ClassPath, err = classPath(in.spark, driver, unsigned, extra); err != nil {
 		return err
 	}
+	if err := in.lambdas(ctx, &r); err != nil {
+		return err
+	}
 	r.Version = version(r)
 	if r.ArchiveKey, err = archiveKey(r); err != nil {
 		return fmt.Errorf("cannot examine the class path: %w", err)

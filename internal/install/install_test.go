@@ -131,6 +131,35 @@ func TestPartOfAJar(t *testing.T) {
 	}
 }
 
+// TestLambdas has a program in Python's place: the jar it writes is found again
+// and goes before Spark's, and without it the class path is as it was.
+func TestLambdas(t *testing.T) {
+	dir, r := fakeRuntime(t)
+	var out bytes.Buffer
+	in := &installer{Options: Options{Dir: dir, Out: &out}}
+	python := func(script string) {
+		must(t, os.WriteFile(r.Python, []byte("#!/bin/sh\n"+script), 0o600))
+		must(t, os.Chmod(r.Python, 0o700))
+	}
+	driver, spark := r.ClassPath[0], r.ClassPath[1]
+	python("exit 1")
+	must(t, in.lambdas(t.Context(), &r))
+	if !slices.Equal(r.ClassPath, []string{driver, spark}) || !strings.Contains(out.String(), "warning: ") {
+		t.Errorf("failed: class path %v, said %s", r.ClassPath, &out)
+	}
+	for _, script := range []string{`test "$2 $3" = "glaux_training lambdas" && echo made >"$5"`, "exit 1"} { // the second time it is there
+		python(script)
+		r.ClassPath = []string{driver, spark}
+		must(t, in.lambdas(t.Context(), &r))
+		if len(r.ClassPath) != 3 || r.ClassPath[0] != driver || r.ClassPath[2] != spark {
+			t.Fatalf("class path %v", r.ClassPath)
+		}
+		if made, err := os.ReadFile(r.ClassPath[1]); err != nil || string(made) != "made\n" {
+			t.Errorf("the jar has %q, %v", made, err)
+		}
+	}
+}
+
 // fakeRuntime writes a manifest whose programs and jars exist.
 func fakeRuntime(t *testing.T) (string, Runtime) {
 	t.Helper()

@@ -55,8 +55,8 @@ func (in *installer) prune(r Runtime) {
 		return
 	}
 	in.pruneFormats(r, used)
-	keep := []string{r.ClassPath[0], r.PythonPath[0], r.Archive, in.environmentDir()}
-	for _, pattern := range []string{"driver/*.jar", "runner/*", "archive/*.jsa", "python-*"} {
+	keep := append([]string{r.PythonPath[0], r.Archive, in.environmentDir()}, r.ClassPath...)
+	for _, pattern := range []string{"driver/*.jar", "runner/*", lambdaDir + "/*.jar", "archive/*.jsa", "python-*"} {
 		found, err := filepath.Glob(filepath.Join(in.Dir, filepath.FromSlash(pattern)))
 		if err != nil || len(found) <= keepLast {
 			continue

@@ -21,6 +21,7 @@ func versions(t *testing.T, dir string, n int) []Runtime {
 		parts := []string{
 			filepath.Join(dir, "driver", fmt.Sprintf("%d.jar", i)), filepath.Join(dir, "archive", fmt.Sprintf("%d.jsa", i)),
 			filepath.Join(dir, "runner", fmt.Sprint(i)), filepath.Join(dir, fmt.Sprintf("python-%d", i)),
+			filepath.Join(dir, lambdaDir, fmt.Sprintf("%d.jar", i)),
 		}
 		for _, part := range parts {
 			if filepath.Ext(part) == "" {
@@ -34,7 +35,7 @@ func versions(t *testing.T, dir string, n int) []Runtime {
 		}
 		all[i] = Runtime{
 			Dir: dir, Java: "java", Python: parts[3] + "/bin/python", PythonPath: parts[2:3],
-			ClassPath: []string{parts[0], parts[3] + "/pyspark/jars/a.jar"}, Archive: parts[1], SparkHome: parts[3] + "/pyspark",
+			ClassPath: []string{parts[0], parts[4], parts[3] + "/pyspark/jars/a.jar"}, Archive: parts[1], SparkHome: parts[3] + "/pyspark",
 		}
 	}
 	return all

@@ -84,23 +84,22 @@ func (l *ledger) ask(n need, mem *machine.Memory, now time.Time) verdict {
 	w := &waiter{need: n, admitted: make(chan struct{})}
 	l.waiting = append(l.waiting, w)
 	l.decideLocked(mem, now)
+	var no verdict
 	switch {
 	case isClosed(w.admitted):
 		return verdict{}
 	case !w.why.waitsAlways() && l.budgets.refuses(n.workgroup):
-		l.dropLocked(n.key)
-		l.decideLocked(mem, now) // it may have stood before others
-		return verdict{refused: w.why.refusal(), by: w.why.by}
+		no = verdict{refused: w.why.refusal(), by: w.why.by}
 	case len(l.waiting) > l.budgets.MaxQueued:
-		l.dropLocked(n.key)
-		l.decideLocked(mem, now)
-		return verdict{refused: fault.New(fault.TooMany, "%s: %d sessions wait already, and %s.", tooMany, l.budgets.MaxQueued, w.why.what), by: "queue"}
+		no = verdict{refused: fault.New(fault.TooMany, "%s: %d sessions wait already, and %s.", tooMany, l.budgets.MaxQueued, w.why.what), by: "queue"}
 	case l.queuedLocked(n.caller) > l.budgets.queueShare():
-		l.dropLocked(n.key)
-		l.decideLocked(mem, now)
-		return verdict{refused: fault.New(fault.TooMany, "%s: %d sessions of the caller wait already, and %s.", tooMany, l.budgets.queueShare(), w.why.what), by: "queue"}
+		no = verdict{refused: fault.New(fault.TooMany, "%s: %d sessions of the caller wait already, and %s.", tooMany, l.budgets.queueShare(), w.why.what), by: "queue"}
+	default:
+		return verdict{waits: w}
 	}
-	return verdict{waits: w}
+	l.dropLocked(n.key)
+	l.decideLocked(mem, now) // it may have stood before others
+	return no
 }
 
 // queuedLocked is how many sessions of a caller wait.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"glaux/internal/access"
+	"glaux/internal/cell"
 	"glaux/internal/fault"
 	"glaux/internal/session"
 )
@@ -94,13 +95,8 @@ func (m *Manager) Get(ctx context.Context, who access.Caller, sessionID string, 
 	if err != nil || st.State.Terminal() || changed == nil || m.cfg.Patience == 0 {
 		return st, err
 	}
-	enough := time.NewTimer(m.cfg.Patience)
-	defer enough.Stop()
-	select {
-	case <-changed:
+	if cell.Await(ctx, changed, m.cfg.Patience) {
 		return m.statement(ctx, s, id)
-	case <-enough.C:
-	case <-ctx.Done():
 	}
 	return m.live(st), nil
 }

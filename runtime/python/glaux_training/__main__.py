@@ -1,4 +1,5 @@
 """``python -m glaux_training train RUNTIME.json ARCHIVE`` writes a start-up archive;
+``python -m glaux_training lambdas RUNTIME.json JAR`` the lambdas that sessions use, as classes;
 ``python -m glaux_training measure RUNTIME.json [RUNS]`` compares start-up with plain pyspark."""
 
 import json
@@ -16,15 +17,27 @@ from glaux_training.session import Session
 
 def train(runtime: dict, archive: str) -> None:
     """Does the work of training in one session and writes the archive at its end."""
-    store = Store()
     # Written by Java when it exits normally.
-    flags = ["-XX:ArchiveClassesAtExit=" + archive, "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    _train(runtime, ["-XX:ArchiveClassesAtExit=" + archive, "-Xlog:cds=off", "-Xlog:cds+dynamic=off"])
+    if not os.path.exists(archive):
+        raise SystemExit("Java wrote no archive")
+
+
+def lambdas(runtime: dict, jar: str) -> None:
+    """Does the same work and writes the lambdas that it used down as classes; see glaux.LambdaClasses."""
+    with tempfile.TemporaryDirectory(prefix="glaux-lambdas-") as dump:
+        _train(runtime, ["-Djdk.internal.lambda.dumpProxyClasses=" + dump])
+        subprocess.run([runtime["java"], "-cp", os.pathsep.join(runtime["classPath"]), "glaux.LambdaClasses", dump, jar], check=True)
+
+
+def _train(runtime: dict, flags: "list[str]") -> None:
+    store = Store()
     with tempfile.TemporaryDirectory(prefix="glaux-events-") as events:
         properties = {
             "spark.sql.warehouse.dir": "s3://training/warehouse",  # where a session's is
             "spark.eventLog.enabled": "true", "spark.eventLog.dir": "file://" + events, "spark.eventLog.rolling.enabled": "true",
         }
-        # One that waits first: what it does meanwhile is in the archive too.
+        # One that waits first: what it does meanwhile is part of it too.
         session = Session(runtime, flags=flags, properties=properties, env={**store.environment(), "GLAUX_UI_SECRET": ui.SECRET}, waits="context")
         try:
             session.claim()
@@ -33,8 +46,6 @@ def train(runtime: dict, archive: str) -> None:
         finally:
             session.close()
             store.close()
-    if not os.path.exists(archive):
-        raise SystemExit("Java wrote no archive")
 
 
 def _work(runtime: dict, session: Session) -> None:
@@ -83,6 +94,8 @@ def main(argv: "list[str]") -> None:
         runtime = json.load(file)
     if argv[1] == "train":
         train(runtime, argv[3])
+    elif argv[1] == "lambdas":
+        lambdas(runtime, argv[3])
     elif argv[1] == "measure":
         measure(runtime, int(argv[3]) if len(argv) > 3 else 3)
     else:

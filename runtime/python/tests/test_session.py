@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 
 from glaux_training import __main__ as training
 from glaux_training.session import Session
@@ -153,6 +154,30 @@ def test_events(session):
     assert (executor["id"], executor["cores"], executor["removed"]) == ("driver", 2, False)
     context = next(e for e in session.driver.seen if e["ev"] == "context")
     assert context["version"] == "3.5.6" and context["appId"].startswith("local-")
+
+
+def test_lambdas_are_classes_that_java_can_write_and_read(session, runtime):
+    """All of them load and verify; what is written is read by Spark's own code as a lambda of Java's, which is written alike."""
+    jar = next(path for path in runtime["classPath"] if "/lambdas/" in path)
+    with zipfile.ZipFile(jar) as entries:
+        made = [name[:-len(".class")].replace("/", ".") for name in entries.namelist() if "$$Closure$" in name]
+    assert len(made) > 5000
+    session.must("""
+def lambdas(names):
+    lang = sc._jvm.org.apache.commons.lang3
+    loader = sc._jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    copied = 0
+    for name in names:
+        made = lang.ClassUtils.getClass(loader, name, True)
+        if [field.getName() for field in made.getDeclaredFields()] != ["ONLY"]:
+            continue  # it captures something
+        written = lang.SerializationUtils.serialize(lang.reflect.FieldUtils.readStaticField(made, "ONLY", True))
+        read = lang.SerializationUtils.deserialize(written)
+        assert read.getClass().getName() != name and lang.SerializationUtils.serialize(read) == written, name
+        copied += 1
+    return copied
+""")
+    assert int(value(session, "lambdas(%r)" % made)) > 1000
 
 
 def test_archive_is_used(session, runtime):

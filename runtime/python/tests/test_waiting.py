@@ -53,3 +53,4 @@ def test_properties_come_with_the_claim(runtime):
         assert text(made, "print(sc._jvm.org.apache.spark.deploy.SparkHadoopUtil.get().conf().get('fs.s3a.threads.max'))") == "9"
         # Of the context before it nothing is left.
         assert text(made, "print(sc._jsc.sc().statusStore().jobsList(None).size(), sc._jvm.org.apache.spark.sql.SparkSession.getDefaultSession().get().sparkContext().appName())").split()[1] == "primed"
+        assert text(made, "spark.sql('select 1').collect(); print(spark._jsparkSession.sharedState().statusStore().executionsList().apply(0).executionId())") == "0"

@@ -7,9 +7,11 @@ import io.netty.channel.epoll.EpollEventLoopGroup;
 import io.netty.channel.kqueue.KQueueDomainSocketChannel;
 import io.netty.channel.kqueue.KQueueEventLoopGroup;
 import io.netty.channel.unix.DomainSocketAddress;
+import java.lang.reflect.Field;
 import java.util.Arrays;
 import java.util.Iterator;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.security.UserGroupInformation;
@@ -27,6 +29,7 @@ import org.apache.spark.connect.proto.SparkConnectServiceGrpc;
 import org.apache.spark.connect.proto.UserContext;
 import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.execution.SQLExecution$;
 import org.apache.spark.sql.connect.service.SparkConnectService$;
 import org.sparkproject.connect.grpc.ManagedChannel;
 import org.sparkproject.connect.grpc.Metadata;
@@ -54,12 +57,10 @@ final class WarmUp {
     static void queries(SparkSession session) {
         session.sparkContext().setJobGroup(Progress.WARM_UP, NAME, false);
         for (int round = 0; round < 2; round++) {
+            session.range(10).count();
             for (String query : QUERIES) {
                 session.sql(query).collectAsList();
             }
-        }
-        for (int round = 0; round < 10; round++) { // until the compiler has had most of it
-            session.range(10).count();
         }
         session.sparkContext().clearJobGroup();
     }
@@ -82,6 +83,14 @@ final class WarmUp {
         SparkSession.clearDefaultSession();
         FileSystem.closeAll(); // they are made anew, with the session's options
         UserGroupInformation.reset();
+        numberFromZero();
+    }
+
+    /** Has the session's SQL executions, which Spark numbers across contexts, begin as in a JVM of its own. */
+    private static void numberFromZero() throws ReflectiveOperationException {
+        Field next = SQLExecution$.class.getDeclaredField("_nextExecutionId");
+        next.setAccessible(true);
+        ((AtomicLong) next.get(SQLExecution$.MODULE$)).set(0);
     }
 
     /** Gives Hadoop's own configuration, which was made during the warm-up, the session's options. */
