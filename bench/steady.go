@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"fmt"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/athena"
 )
 
 // heavy defines the work that steady compares.
@@ -30,44 +32,62 @@ var works = [...]struct{ function, what string }{
 	{"work_udf", "Python UDF, 400k rows"},
 }
 
-// measureSteady returns a measurement of heavy work in a session with this
-// heap against plain pyspark with the same, in turn.
+// pairs is how many sessions and peers are compared: two JVMs that are started
+// alike differ by a quarter in the same work, by what they compile when.
+const pairs = 3
+
+// measureSteady returns a measurement of heavy work in sessions with this heap
+// against plain pyspark with the same, in turn.
 func measureSteady(heap int) func(context.Context, *server) ([]row, error) {
 	return func(ctx context.Context, s *server) ([]row, error) {
-		c := s.athena()
-		id, err := startSession(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		peer, err := startPlain(ctx, s.o, fmt.Sprintf("spark.driver.memory=%dm", heap))
-		if err != nil {
-			return nil, err
-		}
-		defer peer.stop() //nolint:errcheck // it was measured
-		shim, err := s.shim(id)
-		if err != nil {
-			return nil, err
-		}
-		sides := [2]side{{root: shim, run: func(code string) error {
-			_, err := calculate(ctx, c, id, code, steadyPoll)
-			return err
-		}}, {root: peer.pid(), run: peer.run}}
-		for i := range sides {
-			if _, err := sides[i].work(heavy + "\nwork_prepare()\n"); err != nil {
+		var took [len(works)][2]efforts
+		for range pairs {
+			if err := s.pair(ctx, heap, &took); err != nil {
 				return nil, err
 			}
 		}
-		var rows []row
-		for _, w := range works {
-			r, err := compare(&sides, w.function+"()")
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", w.function, err)
-			}
-			r.what = fmt.Sprintf("%s, heap %d MiB (median; CPU; first run)", w.what, heap)
-			rows = append(rows, r)
+		rows := make([]row, len(works))
+		for i, w := range works {
+			ours, peer := &took[i][0], &took[i][1]
+			rows[i] = row{fmt.Sprintf("%s, heap %d MiB (median; CPU; first run)", w.what, heap), ours.String(), "plain pyspark " + peer.String(),
+				fmt.Sprintf("%s (%s; %s)", speed(median(ours.wall), median(peer.wall)), speed(median(ours.cpu), median(peer.cpu)), speed(median(ours.first), median(peer.first))), "speed ≥ 1.0 ×"}
 		}
 		return rows, nil
 	}
+}
+
+// pair has a fresh session and a fresh peer do all work, and adds what it took.
+func (s *server) pair(ctx context.Context, heap int, took *[len(works)][2]efforts) error {
+	c := s.athena()
+	id, err := startSession(ctx, c)
+	if err != nil {
+		return err
+	}
+	peer, err := startPlain(ctx, s.o, fmt.Sprintf("spark.driver.memory=%dm", heap))
+	if err != nil {
+		return err
+	}
+	defer peer.stop() //nolint:errcheck // it was measured
+	shim, err := s.shim(id)
+	if err != nil {
+		return err
+	}
+	sides := [2]side{{root: shim, run: func(code string) error {
+		_, err := calculate(ctx, c, id, code, steadyPoll)
+		return err
+	}}, {root: peer.pid(), run: peer.run}}
+	for i := range sides {
+		if _, err := sides[i].work(heavy + "\nwork_prepare()\n"); err != nil {
+			return err
+		}
+	}
+	for i, w := range works {
+		if err := compare(&sides, w.function+"()", &took[i]); err != nil {
+			return fmt.Errorf("%s: %w", w.function, err)
+		}
+	}
+	_, err = c.TerminateSession(ctx, &athena.TerminateSessionInput{SessionId: &id})
+	return err
 }
 
 // side is a session, or its peer.
@@ -94,31 +114,33 @@ func (s *side) work(code string) (effort, error) {
 	return effort{wall, after - before}, err
 }
 
+// efforts are what one side's runs of the same work took.
+type efforts struct{ wall, cpu, first []time.Duration }
+
+func (e *efforts) String() string {
+	return fmt.Sprintf("%s (%s; %s)", seconds(median(e.wall)), seconds(median(e.cpu)), seconds(median(e.first)))
+}
+
 // compare has both sides do the same work in turn; who is the first changes,
 // so that what slows the machine down for a while slows down both.
-func compare(sides *[2]side, code string) (row, error) {
-	var wall, cpu [2][]time.Duration
-	var first [2]time.Duration
+func compare(sides *[2]side, code string, took *[2]efforts) error {
 	for n := range warmRounds + rounds {
 		for i := range 2 {
 			which := (i + n) % 2
-			took, err := sides[which].work(code)
+			one, err := sides[which].work(code)
 			if err != nil {
-				return row{}, err
+				return err
 			}
+			e := &took[which]
 			switch {
 			case n == 0:
-				first[which] = took.wall
+				e.first = append(e.first, one.wall)
 			case n >= warmRounds:
-				wall[which], cpu[which] = append(wall[which], took.wall), append(cpu[which], took.cpu)
+				e.wall, e.cpu = append(e.wall, one.wall), append(e.cpu, one.cpu)
 			}
 		}
 	}
-	told := func(which int) string {
-		return fmt.Sprintf("%s (%s; %s)", seconds(median(wall[which])), seconds(median(cpu[which])), seconds(first[which]))
-	}
-	return row{"", told(0), "plain pyspark " + told(1), fmt.Sprintf("%s (%s; %s)",
-		speed(median(wall[0]), median(wall[1])), speed(median(cpu[0]), median(cpu[1])), speed(first[0], first[1])), "speed ≥ 1.0 ×"}, nil
+	return nil
 }
 
 // speed says how many times as fast as the peer something is.
