@@ -1,6 +1,7 @@
 package install
 
 import (
+	"archive/zip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,7 +26,9 @@ func (in *installer) lambdas(ctx context.Context, r *Runtime) error {
 		return fmt.Errorf("cannot examine the class path: %w", err)
 	}
 	path := filepath.Join(in.Dir, lambdaDir, key+".jar")
-	if _, err := os.Stat(path); err != nil {
+	if old, err := zip.OpenReader(path); err == nil {
+		_ = old.Close()
+	} else {
 		done := in.step("lambdas of Spark's start: training, about a minute")
 		if err := in.play(ctx, *r, "lambdas", path); err != nil {
 			if ctx.Err() != nil {
@@ -126,8 +129,21 @@ func (in *installer) play(ctx context.Context, r Runtime, what, path string) err
 	if _, err := command(ctx, temp, "env", env, r.Python, "-m", "glaux_training", what, manifest, out); err != nil {
 		return fmt.Errorf("cannot train: %w", err)
 	}
-	if err := os.Chmod(out, 0o644); err != nil {
-		return fmt.Errorf("cannot train: %w", err)
+	if err := keep(out); err != nil {
+		return fmt.Errorf("cannot keep what was trained: %w", err)
+	}
+	if err := readable(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("cannot keep what was trained: %w", err)
 	}
 	return os.Rename(out, path)
+}
+
+// keep has a file that another program wrote stay as it is through a loss of power.
+func keep(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return file.Sync()
 }

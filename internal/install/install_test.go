@@ -147,17 +147,56 @@ func TestLambdas(t *testing.T) {
 	if !slices.Equal(r.ClassPath, []string{driver, spark}) || !strings.Contains(out.String(), "warning: ") {
 		t.Errorf("failed: class path %v, said %s", r.ClassPath, &out)
 	}
-	for _, script := range []string{`test "$2 $3" = "glaux_training lambdas" && echo made >"$5"`, "exit 1"} { // the second time it is there
+	make := `test "$2 $3" = "glaux_training lambdas" && cp "$0".jar "$5"`
+	writeJar(t, r.Python+".jar", "made")
+	for _, script := range []string{make, "exit 1", make} { // the second time it is there, the third time it is damaged
 		python(script)
+		if script == make && len(r.ClassPath) == 3 {
+			must(t, os.Truncate(r.ClassPath[1], 10))
+		}
 		r.ClassPath = []string{driver, spark}
 		must(t, in.lambdas(t.Context(), &r))
 		if len(r.ClassPath) != 3 || r.ClassPath[0] != driver || r.ClassPath[2] != spark {
 			t.Fatalf("class path %v", r.ClassPath)
 		}
-		if made, err := os.ReadFile(r.ClassPath[1]); err != nil || string(made) != "made\n" {
-			t.Errorf("the jar has %q, %v", made, err)
-		}
+		made, err := zip.OpenReader(r.ClassPath[1])
+		must(t, err)
+		must(t, made.Close())
 	}
+}
+
+// TestLoadDoesWithoutLambdas: the jar of lambdas is for the archive alone.
+func TestLoadDoesWithoutLambdas(t *testing.T) {
+	dir, r := fakeRuntime(t)
+	others := slices.Clone(r.ClassPath)
+	lambdas := filepath.Join(dir, lambdaDir, "k.jar")
+	must(t, os.Mkdir(filepath.Dir(lambdas), 0o700))
+	writeJar(t, lambdas, "made")
+	r.ClassPath = slices.Insert(r.ClassPath, 1, lambdas)
+	writeManifest(t, r)
+	got, err := Load(dir)
+	must(t, err)
+	if !slices.Equal(got.ClassPath, r.ClassPath) || got.Archive == "" {
+		t.Errorf("class path %v, archive %q (%s)", got.ClassPath, got.Archive, got.Note)
+	}
+	must(t, os.Remove(lambdas))
+	got, err = Load(dir)
+	must(t, err)
+	if !slices.Equal(got.ClassPath, others) || got.Archive != "" || !strings.Contains(got.Note, "other jars") {
+		t.Errorf("without it: class path %v, archive %q (%s)", got.ClassPath, got.Archive, got.Note)
+	}
+}
+
+// writeJar writes a jar with a single file.
+func writeJar(t *testing.T, path, name string) {
+	t.Helper()
+	file, err := os.Create(path)
+	must(t, err)
+	w := zip.NewWriter(file)
+	_, err = w.Create(name)
+	must(t, err)
+	must(t, w.Close())
+	must(t, file.Close())
 }
 
 // fakeRuntime writes a manifest whose programs and jars exist.
@@ -171,6 +210,12 @@ func fakeRuntime(t *testing.T) (string, Runtime) {
 	}
 	r := Runtime{Format: manifestFormat, Version: "v", Dir: dir, Java: file("java"), JavaVersion: "17", Python: file("python"), PythonPath: []string{dir},
 		ClassPath: []string{file("a.jar"), file("b.jar")}, Archive: file("x.jsa"), Main: "glaux.Driver", Flags: []string{"-XX:+UseSerialGC"}}
+	return dir, writeManifest(t, r)
+}
+
+// writeManifest writes a runtime's manifest with what its archive was made for.
+func writeManifest(t *testing.T, r Runtime) Runtime {
+	t.Helper()
 	var err error
 	r.ArchiveKey, err = archiveKey(r)
 	must(t, err)
@@ -178,8 +223,8 @@ func fakeRuntime(t *testing.T) (string, Runtime) {
 	must(t, err)
 	data, err := json.Marshal(r)
 	must(t, err)
-	must(t, os.WriteFile(manifestPath(dir), data, 0o600))
-	return dir, r
+	must(t, os.WriteFile(manifestPath(r.Dir), data, 0o600))
+	return r
 }
 
 func TestLoad(t *testing.T) {

@@ -49,6 +49,7 @@ func Use(dir, sessions string) error {
 // prune removes what earlier versions left, but for the last ones and what
 // sessions run with. Where that cannot be told, all of it stays.
 func (in *installer) prune(r Runtime) {
+	in.pruneHalves()
 	used, err := in.used()
 	if err != nil {
 		in.say("leaving earlier versions alone: %v", err)
@@ -74,6 +75,18 @@ func (in *installer) prune(r Runtime) {
 			}
 			if err := os.RemoveAll(path); err != nil {
 				in.say("cannot remove %s: %v", path, err)
+			}
+		}
+	}
+}
+
+// pruneHalves removes what installations left that were killed at a training.
+func (in *installer) pruneHalves() {
+	for _, dir := range []string{lambdaDir, "archive"} {
+		halves, _ := filepath.Glob(filepath.Join(in.Dir, dir, ".new-*"))
+		for _, half := range halves {
+			if err := os.RemoveAll(half); err != nil {
+				in.say("cannot remove %s: %v", half, err)
 			}
 		}
 	}

@@ -107,11 +107,16 @@ func TestPruneSparesWhatSessionsRunWith(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, sessions := t.TempDir(), filepath.Join(t.TempDir(), "sessions")
 			all := versions(t, dir, 12)
+			half := filepath.Join(dir, lambdaDir, ".new-1")
+			must(t, os.MkdirAll(filepath.Join(half, "dump"), 0o700))
 			c.prepare(t, dir, sessions, all)
 			in := &installer{Options: Options{Dir: dir, Out: t.Output()}}
 			in.prune(all[len(all)-1])
 			if got := left(t, all); got != c.want {
 				t.Errorf("left %s, want %s", got, c.want)
+			}
+			if _, err := os.Stat(half); err == nil {
+				t.Error("half a jar is left")
 			}
 		})
 	}

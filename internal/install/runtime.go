@@ -48,7 +48,8 @@ var ErrNotInstalled = errors.New("the Spark runtime is not installed; run: glaux
 // Load reads the runtime that Install has put into dir, and checks cheaply (a
 // few milliseconds) that its programs are there and its archive is still the
 // one for these jars and this Java. A stale archive is no error: Archive is
-// empty and Note says why.
+// empty and Note says why. Nor is it one that the jar of lambdas is gone, which
+// only the archive needs: it is not on the class path then.
 func Load(dir string) (Runtime, error) {
 	data, err := os.ReadFile(manifestPath(dir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,6 +70,10 @@ func Load(dir string) (Runtime, error) {
 			return Runtime{}, fmt.Errorf("%s is gone (%w); run: glaux runtime install", program, ErrNotInstalled)
 		}
 	}
+	r.ClassPath = slices.DeleteFunc(r.ClassPath, func(jar string) bool {
+		_, err := os.Stat(jar)
+		return filepath.Base(filepath.Dir(jar)) == lambdaDir && errors.Is(err, fs.ErrNotExist)
+	})
 	key, err := archiveKey(r)
 	if err != nil {
 		return Runtime{}, fmt.Errorf("a jar is gone (%w): %w", err, ErrNotInstalled)

@@ -3,6 +3,7 @@ package machine
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -115,8 +116,16 @@ func group(dir, limit, usage, droppable string) (Memory, bool) {
 func pressure(path string) float64 { return stalled(path, "full") }
 
 // CPUPressure is for how many percent of the last ten seconds something that
-// could run waited for a processor. Zero where the kernel does not say.
-func (r Reader) CPUPressure() float64 { return stalled(r.path("proc/pressure/cpu"), "some") }
+// could run waited for a processor. Where the kernel does not say, it is about
+// the last minute: by how much those that ran or waited outnumbered processors.
+func (r Reader) CPUPressure() float64 {
+	if path := r.path("proc/pressure/cpu"); text(path) != "" {
+		return stalled(path, "some")
+	}
+	minute, _, _ := strings.Cut(text(r.path("proc/loadavg")), " ")
+	load, _ := strconv.ParseFloat(minute, 64)
+	return min(100, max(0, load-float64(runtime.NumCPU()))*100)
+}
 
 // stalled reads the ten seconds' average of a line.
 func stalled(path, kind string) float64 {

@@ -50,6 +50,7 @@ type pressure struct {
 	memory machine.Reader
 	spared int       // MiB that are left for sessions that work
 	busy   time.Time // since when the processors are
+	asked  time.Time // when last
 }
 
 // What counts as pressure: the share of time in percent in which everything
@@ -59,6 +60,7 @@ const (
 	memoryStalls = 5
 	busyStalls   = 80
 	busyMost     = time.Minute
+	busyAsked    = 5 * time.Second // nobody knows what was between questions that lie further apart
 )
 
 func (p *pressure) now() bool {
@@ -66,14 +68,15 @@ func (p *pressure) now() bool {
 	if m.Pressure > memoryStalls || m.Available >= 0 && m.Available < p.spared+poolDriver {
 		return true
 	}
-	if p.memory.CPUPressure() < busyStalls {
+	now, last := time.Now(), p.asked
+	if p.asked = now; p.memory.CPUPressure() < busyStalls {
 		p.busy = time.Time{}
 		return false
 	}
-	if p.busy.IsZero() {
-		p.busy = time.Now()
+	if p.busy.IsZero() || now.Sub(last) > busyAsked {
+		p.busy = now
 	}
-	return time.Since(p.busy) < busyMost
+	return now.Sub(p.busy) < busyMost
 }
 
 // reclaim gives up a driver that waits.

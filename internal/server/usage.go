@@ -77,7 +77,7 @@ func (u *usage) measureLocked() []prometheus.Metric {
 		return nil
 	}
 	sessions, err := u.sessions.Sessions(u.ctx, session.Query{States: []session.State{
-		session.Queued, session.Launching, session.Idle, session.Busy, session.Degraded, session.Stopping,
+		session.Queued, session.Launching, session.Started, session.Idle, session.Busy, session.Degraded, session.Stopping,
 	}})
 	if err != nil {
 		u.log.Warn("cannot tell the states of sessions", "cause", err)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,12 +27,21 @@ func (d *drivers) Memory(context.Context) (map[engine.Key]int64, error) {
 
 type listed []session.Session
 
-func (l listed) Sessions(context.Context, session.Query) ([]session.Session, error) { return l, nil }
+func (l listed) Sessions(_ context.Context, q session.Query) (found []session.Session, err error) {
+	for _, s := range l {
+		if slices.Contains(q.States, s.State) {
+			found = append(found, s)
+		}
+	}
+	return found, nil
+}
 
 func TestMemoryOfDriversByState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &drivers{each: map[engine.Key]int64{"a": 100, "b": 200, "c": 7}}
-		u := newUsage(t.Context(), d, listed{{Key: "a", State: session.Idle}, {Key: "b", State: session.Idle}, {Key: "x", State: session.Busy}}, slog.New(slog.DiscardHandler))
+		d := &drivers{each: map[engine.Key]int64{"a": 100, "b": 200, "c": 7, "d": 50, "e": 3}}
+		u := newUsage(t.Context(), d, listed{
+			{Key: "a", State: session.Idle}, {Key: "b", State: session.Idle}, {Key: "x", State: session.Busy}, {Key: "d", State: session.Started}, {Key: "e", State: session.Ended},
+		}, slog.New(slog.DiscardHandler))
 		registry := prometheus.NewRegistry()
 		registry.MustRegister(u)
 		gather := func() map[string]float64 {
@@ -51,7 +61,8 @@ func TestMemoryOfDriversByState(t *testing.T) {
 		got := gather()
 		want := map[string]float64{
 			"glaux_driver_memory_bytes Idle": 300, "glaux_driver_memory_drivers Idle": 2,
-			"glaux_driver_memory_bytes none": 7, "glaux_driver_memory_drivers none": 1,
+			"glaux_driver_memory_bytes Started": 50, "glaux_driver_memory_drivers Started": 1,
+			"glaux_driver_memory_bytes none": 10, "glaux_driver_memory_drivers none": 2,
 		}
 		if len(got) != len(want) {
 			t.Errorf("got %v", got)

@@ -195,3 +195,29 @@ def test_too_many_starts_wait_for_memory(small, group):
         assert kills(group) == 0
     for s in sessions:
         athena.terminate_session(SessionId=s.id)
+
+
+def test_drivers_that_wait_make_room(small, group):
+    server = small("--pool-max", "2", "--pool-min", "1")
+    wait_for("a driver waits", 120, lambda: metric(server, "glaux_pool_drivers", state="ready") >= 1)
+    sessions = [Spark(server) for _ in range(6)]
+
+    def settled():
+        got = [s.status() for s in sessions]
+        assert not any(g["State"] == "FAILED" for g in got), got
+        idle = [s for s, g in zip(sessions, got) if g["State"] == "IDLE"]
+        waiting = [g for g in got if "waits to be started" in g.get("StateChangeReason", "")]
+        return len(idle) + len(waiting) == len(sessions) and (idle, waiting)
+
+    idle, waiting = wait_for("the starts settle", 120, settled)
+    assert len(idle) > 1 and waiting and all("MiB" in g["StateChangeReason"] for g in waiting), (len(idle), waiting)
+    assert metric(server, "glaux_pool_launches_total", tier="warm") >= 1
+    idle[0].run("block = b'x' * (400 << 20)")
+    for s in idle[1:]:
+        assert s.run("print(spark.range(10).count())")[0] == "10\n"
+    # What the heap has grown by, nobody waits in the place of.
+    assert metric(server, "glaux_pool_drivers", state="ready") + metric(server, "glaux_pool_drivers", state="launching") <= 1
+    if group:
+        assert kills(group) == 0
+    for s in sessions:
+        s.athena.terminate_session(SessionId=s.id)

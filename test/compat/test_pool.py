@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import signal
 import time
@@ -33,6 +34,17 @@ def drivers(server):
     return [p for p, line in processes().items() if str(server.data) in line and ("glaux.Driver" in line or "glaux-shim run" in line)]
 
 
+def share(pid):
+    """The share of contended processors that a driver's control group has; None where the machine has none for it."""
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if "/glaux-" in path:
+            for file in (f"/sys/fs/cgroup/{name}{path}/{what}" for name, what in (("cpu", "cpu.shares"), (controllers, "cpu.shares"), ("", "cpu.weight"))):
+                if os.path.exists(file):
+                    return int(pathlib.Path(file).read_text())
+    return None
+
+
 def record(server, session):
     """What the server's log says of the start of a session."""
     def said():
@@ -54,6 +66,9 @@ def pooled(tmp_path_factory):
 
 def test_a_driver_that_waited_is_the_sessions_own(pooled):
     ready(pooled)
+    waits = next(p for p in drivers(pooled) if "-Dglaux.wait" in processes()[p])
+    yields = share(waits)
+    assert metrics(pooled)["glaux_pool_oldest_seconds"] > 0
     begun = time.time()
     s = Spark(pooled, "spark", EngineConfiguration={"MaxConcurrentDpus": 2, "SparkProperties": {
         "spark.sql.shuffle.partitions": "3", "spark.app.name": "mine", "spark.hadoop.fs.s3a.connection.maximum": "17"}})
@@ -62,6 +77,10 @@ def test_a_driver_that_waited_is_the_sessions_own(pooled):
         assert launched(pooled, "warm") == 1
         said = record(pooled, s.id)
         assert said["tier"] == "warm" and float(said["total_ms"]) < 2000 and said["missed"] == '""', said
+        took = metrics(pooled)
+        assert took['glaux_session_start_seconds_count{face="athena",step="total",tier="warm"}'] == 1, took
+        assert took['glaux_session_start_seconds_sum{face="athena",step="total",tier="warm"}'] == pytest.approx(float(said["total_ms"]) / 1000, abs=1e-3)
+        assert yields is None or share(waits) > 2 * yields  # it gave way to sessions, and is one now
         out, _ = s.run("""
 import sys, os
 print(spark.conf.get('spark.sql.shuffle.partitions'), spark.newSession().conf.get('spark.sql.shuffle.partitions'), sc.getConf().get('spark.sql.shuffle.partitions'))

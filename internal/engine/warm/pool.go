@@ -270,8 +270,13 @@ func (p *Pool) ask(spec engine.Spec) (*spare, engine.Origin) {
 				have = append(have, other.of)
 			}
 		}
-		if origin.Missed = why(full, have); expected {
+		switch {
+		case slices.ContainsFunc(have, func(t *template) bool { return t.id == full.id }):
+			origin.Missed = "one waits, but no longer for a session that has itself waited"
+		case expected:
 			origin.Missed = "every driver that waited for this session's configuration is taken"
+		default:
+			origin.Missed = why(full, have)
 		}
 		p.countLocked(full, now)
 	} else {

@@ -128,6 +128,25 @@ func TestAWaitingDriverIsASessionsAtOnce(t *testing.T) {
 	})
 }
 
+// A session that waited for a budget has a key of its own and starts cold.
+func TestASessionThatWaitedIsToldSo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld()
+		p, _ := w.pool(t, nil)
+		time.Sleep(preparing + time.Second)
+		spec := session(nil)
+		if _, err := p.Launch(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+		if from := p.Origin(spec.Key); from.Tier != engine.Cold || !strings.Contains(from.Missed, "that has itself waited") {
+			t.Errorf("origin is %+v", from)
+		}
+		if _, from := start(t, p, session(nil)); from.Tier != engine.Warm {
+			t.Errorf("the next one's origin is %+v", from)
+		}
+	})
+}
+
 func TestNeverMoreThanWanted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld()

@@ -25,7 +25,7 @@ def train(runtime: dict, archive: str) -> None:
 
 def lambdas(runtime: dict, jar: str) -> None:
     """Does the same work and writes the lambdas that it used down as classes; see glaux.LambdaClasses."""
-    with tempfile.TemporaryDirectory(prefix="glaux-lambdas-") as dump:
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(jar)) as dump:  # with the rest of an installation that is killed
         _train(runtime, ["-Djdk.internal.lambda.dumpProxyClasses=" + dump])
         subprocess.run([runtime["java"], "-cp", os.pathsep.join(runtime["classPath"]), "glaux.LambdaClasses", dump, jar], check=True)
 
