@@ -30,7 +30,8 @@ type python struct {
 
 	mu     sync.Mutex // guards what follows
 	pings  int64      // sent
-	asked  time.Time  // when the oldest unanswered ping was sent; zero: none
+	owed   bool       // the last one is not answered yet
+	missed int        // how many times another was due meanwhile
 	closed bool
 }
 
@@ -109,19 +110,22 @@ func (p *python) write() {
 	}
 }
 
-// ping asks for a sign of life unless one is owed, and returns for how long
-// one is.
-func (p *python) ping() time.Duration {
+// ping asks for a sign of life unless one is owed, and returns for how many
+// calls one is. It counts calls and not time: a machine that stood still, as
+// one does whose lid is closed, has kept the interpreter from answering too.
+func (p *python) ping() int {
 	p.mu.Lock()
-	owed, n := p.asked, p.pings+1
-	p.mu.Unlock()
-	if !owed.IsZero() {
-		return time.Since(owed)
+	if p.owed {
+		defer p.mu.Unlock()
+		p.missed++
+		return p.missed
 	}
-	if p.send(frame{"op": "ping", "n": n}) {
-		p.mu.Lock()
-		p.pings, p.asked = n, time.Now()
-		p.mu.Unlock()
+	p.pings++
+	n := p.pings
+	p.owed, p.missed = true, 0 // before it is sent, for the answer may be here before send returns
+	p.mu.Unlock()
+	if !p.send(frame{"op": "ping", "n": n}) {
+		p.pong()
 	}
 	return 0
 }
@@ -129,16 +133,14 @@ func (p *python) ping() time.Duration {
 func (p *python) pong() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.asked = time.Time{}
+	p.owed, p.missed = false, 0
 }
 
 // heard begins the wait for a pong that is owed anew: there was another sign of life.
 func (p *python) heard() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.asked.IsZero() {
-		p.asked = time.Now()
-	}
+	p.missed = 0
 }
 
 // close ends the readers of what somebody may still hold open.

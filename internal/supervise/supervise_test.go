@@ -14,7 +14,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"glaux/internal/shim"
 )
@@ -243,19 +242,52 @@ func TestRelayEndsWithItsContext(t *testing.T) {
 	wg.Wait() // with a connection held
 }
 
+func TestPingsAreAnsweredHoweverSoon(t *testing.T) {
+	p := &python{queue: make(chan []byte, 1)}
+	answered := make(chan struct{})
+	go func() {
+		for range p.queue {
+			p.pong()
+			answered <- struct{}{}
+		}
+	}()
+	for n := range 100_000 {
+		if missed := p.ping(); missed != 0 {
+			t.Fatalf("%d calls of ping say that an answer is owed, after %d answers", missed, n)
+		}
+		<-answered
+	}
+	close(p.queue)
+
+	p = &python{queue: make(chan []byte, 1)}
+	for n := range 3 {
+		if missed := p.ping(); missed != n {
+			t.Errorf("ping without an answer says %d, want %d", missed, n)
+		}
+	}
+	p.heard()
+	if missed := p.ping(); missed != 1 {
+		t.Errorf("after another sign of life ping says %d, want 1", missed)
+	}
+	p.pong()
+	if missed := p.ping(); missed != 0 || p.pings != 2 {
+		t.Errorf("after the answer ping says %d, and has sent %d", missed, p.pings)
+	}
+}
+
 func TestJudgeNotesASilentInterpreter(t *testing.T) {
 	s := &Supervisor{changed: make(chan struct{}), status: shim.Status{Phase: shim.PhasePrepared, Responsive: true}}
 	for _, step := range []struct {
-		silent time.Duration
+		missed int
 		want   bool
-	}{{0, true}, {pongWithin - 1, true}, {pongWithin, false}, {2 * pongWithin, false}, {0, true}} {
-		s.judge(step.silent)
+	}{{0, true}, {mostMissed - 1, true}, {mostMissed, false}, {2 * mostMissed, false}, {0, true}} {
+		s.judge(step.missed)
 		if s.status.Responsive != step.want || (s.status.Note == "") != step.want {
-			t.Errorf("after %v of silence: responsive %v, %q", step.silent, s.status.Responsive, s.status.Note)
+			t.Errorf("after %d missed pings: responsive %v, %q", step.missed, s.status.Responsive, s.status.Note)
 		}
 	}
 	s.running = &cell{}
-	s.judge(time.Hour)
+	s.judge(1000)
 	if !s.status.Responsive {
 		t.Error("a cell that computes is taken for silence")
 	}

@@ -26,10 +26,13 @@ const (
 	judgedAfter = 2 * time.Second        // from an interrupt to the first signal
 	killedAfter = 5 * time.Second        // from an interrupt to killing the interpreter
 	pingEvery   = 2 * time.Second
-	pongWithin  = 8 * time.Second  // then the interpreter counts as not responsive
 	restAfter   = 10 * time.Second // without work; then the JVM gives memory back
 	failGrace   = 2 * time.Second  // from a failed start to ending what does not end by itself
 )
+
+// mostMissed is how many pings in turn may be due while the answer to one is
+// owed; then the interpreter counts as not responsive.
+const mostMissed = 4
 
 // Supervisor runs one session.
 type Supervisor struct {
@@ -442,16 +445,16 @@ func (s *Supervisor) orphaned() time.Duration {
 // judge notes whether the interpreter answers pings. While a cell runs it may
 // well not: code that holds the interpreter's lock is at work, and a stop that
 // it does not heed is judged by serveInterrupt.
-func (s *Supervisor) judge(silent time.Duration) {
+func (s *Supervisor) judge(missed int) {
 	const note = "the interpreter does not answer"
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.status.Phase != shim.PhasePrepared && s.status.Phase != shim.PhaseWaiting || s.exit != nil || s.running != nil:
-	case silent >= pongWithin && s.status.Responsive:
+	case missed >= mostMissed && s.status.Responsive:
 		s.status.Responsive, s.status.Note = false, note
 		s.tellLocked()
-	case silent < pongWithin && s.status.Note == note:
+	case missed < mostMissed && s.status.Note == note:
 		s.status.Responsive, s.status.Note = true, ""
 		s.tellLocked()
 	}

@@ -147,6 +147,26 @@ def test_glue_sessions_take_it_too(pooled):
         s.glue.stop_session(Id=s.id)
 
 
+def test_a_burst_on_two_drivers(pooled):
+    ready(pooled)
+    waiting, warm = metrics(pooled)['glaux_pool_drivers{state="ready"}'], launched(pooled, "warm")
+    burst = [Spark(pooled, "spark") for _ in range(6)]
+    for s in burst:
+        s.wait("IDLE")
+    said = [record(pooled, s.id) for s in burst]
+    tiers = [r["tier"] for r in said]
+    assert launched(pooled, "warm") - warm == tiers.count("warm") >= waiting and set(tiers) == {"warm", "cold"}, tiers
+    assert all("is taken" in r["missed"] for r in said if r["tier"] == "cold"), said
+    # Those that had to be launched were so in their order.
+    begun = [s.status()["StartDateTime"].timestamp() + float(r["queue_ms"]) / 1000 for s, r in zip(burst, said) if r["tier"] == "cold"]
+    assert all(a < b + 0.01 for a, b in zip(begun, begun[1:])), begun
+    for n, s in enumerate(burst):
+        assert s.run(f"print({n})")[0] == f"{n}\n"
+    for s in burst:
+        s.athena.terminate_session(SessionId=s.id)
+    ready(pooled, 2)  # and as many wait again as may
+
+
 def test_what_no_driver_waits_for(pooled):
     ready(pooled)
     own = {"MaxConcurrentDpus": 2, "SparkProperties": {"spark.serializer": "org.apache.spark.serializer.KryoSerializer"}}
