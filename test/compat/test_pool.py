@@ -149,14 +149,14 @@ def test_glue_sessions_take_it_too(pooled):
 
 def test_a_burst_on_two_drivers(pooled):
     ready(pooled)
-    waiting, warm = metrics(pooled)['glaux_pool_drivers{state="ready"}'], launched(pooled, "warm")
+    warm = launched(pooled, "warm")
     burst = [Spark(pooled, "spark") for _ in range(6)]
     for s in burst:
         s.wait("IDLE")
     said = [record(pooled, s.id) for s in burst]
     tiers = [r["tier"] for r in said]
-    assert launched(pooled, "warm") - warm == tiers.count("warm") >= waiting and set(tiers) == {"warm", "cold"}, tiers
-    assert all("is taken" in r["missed"] for r in said if r["tier"] == "cold"), said
+    assert launched(pooled, "warm") - warm == tiers.count("warm") >= 1 and set(tiers) == {"warm", "cold"}, tiers
+    assert all("is taken" in r["missed"] or "has itself waited" in r["missed"] for r in said if r["tier"] == "cold"), said
     # Those that had to be launched were so in their order.
     begun = [s.status()["StartDateTime"].timestamp() + float(r["queue_ms"]) / 1000 for s, r in zip(burst, said) if r["tier"] == "cold"]
     assert all(a < b + 0.01 for a, b in zip(begun, begun[1:])), begun
